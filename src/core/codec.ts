@@ -1,0 +1,65 @@
+import { DevalueError, parse, stringify } from 'devalue'
+import { SessionInvalidError, UnstorableValueError } from './errors.ts'
+
+/** Marks a value written by devalue. No JSON text begins with it. */
+const EXACT_MARK = '~'
+const PLAIN_DEPTH_MAX = 100
+
+/**
+ * Encodes one field so that it decodes to an equal value: plain JSON data as JSON; a value with Date, Map, Set,
+ * BigInt, undefined, NaN, -0, a hole or a cycle in it by devalue.
+ *
+ * @throws UnstorableValueError for what neither keeps exactly: a class instance, a function, a symbol
+ */
+export function encodeValue(field: string, value: unknown): string {
+  if (isPlain(value, 0)) return JSON.stringify(value)
+  try {
+    return EXACT_MARK + stringify(value)
+  } catch (error) {
+    const path = error instanceof DevalueError ? error.path : ''
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new UnstorableValueError(
+      field,
+      `session field ${JSON.stringify(field)} cannot be stored${path ? ` at ${path}` : ''}: ${reason}; keep plain data, Date, Map, Set or BigInt in it`,
+      error,
+    )
+  }
+}
+
+/** Inverse of {@link encodeValue}. @throws SessionInvalidError when the stored text is damaged */
+export function decodeValue(field: string, text: string): unknown {
+  try {
+    return text.startsWith(EXACT_MARK) ? parse(text.slice(1)) : JSON.parse(text)
+  } catch (error) {
+    throw new SessionInvalidError(
+      `session field ${JSON.stringify(field)} is damaged in the store: ${String(error)}`,
+      field,
+    )
+  }
+}
+
+/** Whether JSON keeps the value exactly. A cycle runs into the depth limit and so to devalue, which keeps cycles. */
+function isPlain(value: unknown, depth: number): boolean {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return true
+    case 'number':
+      return Number.isFinite(value) && !Object.is(value, -0)
+    case 'object':
+      break
+    default:
+      return false
+  }
+  if (value === null) return true
+  if (depth >= PLAIN_DEPTH_MAX) return false
+  if (Array.isArray(value)) return isPlainArray(value, depth)
+  if (Object.getPrototypeOf(value) !== Object.prototype || Object.getOwnPropertySymbols(value).length > 0) return false
+  for (const item of Object.values(value)) if (!isPlain(item, depth + 1)) return false
+  return true
+}
+
+function isPlainArray(items: readonly unknown[], depth: number): boolean {
+  if (Object.getPrototypeOf(items) !== Array.prototype || Object.keys(items).length !== items.length) return false
+  return items.every((item) => isPlain(item, depth + 1))
+}

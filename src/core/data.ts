@@ -1,0 +1,282 @@
+import { inspect } from 'node:util'
+import type { Version } from '../token/index.ts'
+import { decodeValue, encodeValue } from './codec.ts'
+import { SessionTooLargeError, UnstorableValueError } from './errors.ts'
+import { FIELD_BYTES_MAX, FIELD_NAME_LENGTH_MAX, FIELDS_MAX } from './limits.ts'
+import type { StoredField } from './record.ts'
+
+/** One field of a session in one request. */
+interface Field {
+  /** As the store has it; `undefined` where it has none. */
+  stored: StoredField | undefined
+  /**
+   * - `encoded`: as stored, not looked at;
+   * - `initial`: from `initial()`, not stored; a change of it is noticed against `baseline`;
+   * - `decoded`: looked at; where it is an object, only encoding it again tells whether it changed;
+   * - `assigned`: by the handler;
+   * - `removed`.
+   */
+  state: 'encoded' | 'initial' | 'decoded' | 'assigned' | 'removed'
+  value: unknown
+  /** Of a field from `initial()` that was handed out as an object: its encoding before. */
+  baseline?: string
+}
+
+/** Fields to write, encoded; `null` removes. */
+export type FieldChanges = ReadonlyMap<string, string | null>
+
+/**
+ * The data of one session in one request: decodes a field when it is first read, and encodes again only fields that
+ * were read as objects or assigned, so that nested mutation is noticed and what nobody touched costs nothing.
+ */
+export class SessionFields {
+  readonly #fields = new Map<string, Field>()
+  #proxy: object | undefined
+
+  /**
+   * @param stored what the store has
+   * @param initial what `initial()` returned: the values of fields that the store has never had
+   */
+  constructor(stored: ReadonlyMap<string, StoredField>, initial: object) {
+    for (const [name, field] of stored) {
+      this.#fields.set(name, { stored: field, state: field.value === null ? 'removed' : 'encoded', value: undefined })
+    }
+    for (const [name, value] of Object.entries(initial)) {
+      if (!stored.has(name)) this.#fields.set(name, { stored: undefined, state: 'initial', value })
+    }
+  }
+
+  /** What `session.data` is: reads and writes through to the fields. */
+  get proxy(): object {
+    return (this.#proxy ??= createDataProxy(this))
+  }
+
+  get names(): string[] {
+    const names: string[] = []
+    for (const [name, { state }] of this.#fields) if (state !== 'removed') names.push(name)
+    return names
+  }
+
+  has(name: string): boolean {
+    const field = this.#fields.get(name)
+    return field !== undefined && field.state !== 'removed'
+  }
+
+  get(name: string): unknown {
+    const field = this.#fields.get(name)
+    if (!field) return undefined
+    if (field.state === 'encoded') {
+      field.value = decodeValue(name, field.stored?.value ?? 'null')
+      field.state = 'decoded'
+    } else if (field.state === 'initial' && isObject(field.value)) {
+      field.baseline ??= encodeValue(name, field.value)
+    }
+    return field.value
+  }
+
+  set(name: string, value: unknown): void {
+    const field = this.#fields.get(name)
+    if (field?.state === 'initial') field.baseline ??= encodeValue(name, field.value)
+    if (field) Object.assign(field, { state: 'assigned', value })
+    else this.#fields.set(name, { stored: undefined, state: 'assigned', value })
+  }
+
+  remove(name: string): void {
+    const field = this.#fields.get(name)
+    if (!field) return
+    if (field.stored || field.state === 'initial' || field.baseline !== undefined) {
+      Object.assign(field, { state: 'removed', value: undefined })
+    } else this.#fields.delete(name)
+  }
+
+  /** Replaces everything, as `session.data = …` does. */
+  replace(values: object): void {
+    for (const name of this.names) if (!Object.hasOwn(values, name)) this.remove(name)
+    for (const [name, value] of Object.entries(values)) this.set(name, value)
+  }
+
+  /** Gives a field its value in `initial`, or removes it where there is none. */
+  reset(name: string, initial: object): void {
+    const value = Object.entries(initial).find(([key]) => key === name)
+    if (value) this.set(name, value[1])
+    else this.remove(name)
+  }
+
+  /** All present fields, decoded, as a plain object (a field named `__proto__` included, as an own property). */
+  toObject(): object {
+    const entries = this.names.map((name) => [
+      name,
+      { value: this.get(name), enumerable: true, writable: true, configurable: true },
+    ])
+    return Object.defineProperties({}, Object.fromEntries(entries) as PropertyDescriptorMap)
+  }
+
+  /**
+   * What an `update` starts from: the stamp to compare, a copy of the value that its function may change in place, and
+   * whether the handler has changed the field before.
+   */
+  base(name: string): { stamp: Version | null; value: unknown; changed: boolean } {
+    const field = this.#fields.get(name)
+    if (!field || field.state === 'removed') {
+      return {
+        stamp: field?.stored?.stamp ?? null,
+        value: undefined,
+        changed: field !== undefined && field.stored?.value !== null,
+      }
+    }
+    const changed = this.#change(name, field) !== undefined
+    return { stamp: field.stored?.stamp ?? null, value: decodeValue(name, this.#encoded(name, field)), changed }
+  }
+
+  /**
+   * What changed since the store was read or written.
+   *
+   * @param whole every present field, changed or not: for a session that is not stored yet
+   * @throws UnstorableValueError, SessionTooLargeError
+   */
+  changes(whole = false): FieldChanges {
+    const changes = new Map<string, string | null>()
+    for (const [name, field] of this.#fields) {
+      const change =
+        this.#change(name, field) ?? (whole && field.state !== 'removed' ? this.#encoded(name, field) : undefined)
+      if (change === undefined) continue
+      changes.set(name, change)
+    }
+    return changes
+  }
+
+  get isChanged(): boolean {
+    for (const [name, field] of this.#fields) if (this.#change(name, field) !== undefined) return true
+    return false
+  }
+
+  /** @throws SessionTooLargeError when the session with these changes is larger than `bytesMax` or has too many fields */
+  checkSize(changes: FieldChanges, bytesMax: number): void {
+    const sizes: [string, number][] = []
+    const names = new Set([...this.#fields.keys(), ...changes.keys()])
+    for (const name of names) {
+      const value = changes.has(name) ? changes.get(name) : this.#fields.get(name)?.stored?.value
+      if (typeof value === 'string') sizes.push([name, name.length + Buffer.byteLength(value)])
+    }
+    const bytes = sizes.reduce((sum, [, size]) => sum + size, 0)
+    if (bytes > bytesMax) {
+      const largest = sizes.toSorted((a, b) => b[1] - a[1]).slice(0, 3)
+      const named = largest.map(([name, size]) => `${JSON.stringify(name)} (${size} bytes)`).join(', ')
+      throw new SessionTooLargeError(
+        `the session has ${bytes} bytes, its limit is ${bytesMax} (maxBytes); its largest fields are ${named}`,
+        largest[0]?.[0],
+      )
+    }
+    if (names.size > FIELDS_MAX) {
+      throw new SessionTooLargeError(
+        `the session has had ${names.size} different fields, its limit is ${FIELDS_MAX}; keep many small things in one field`,
+      )
+    }
+  }
+
+  /** Takes over what the store has applied. */
+  applied(changes: FieldChanges, stamp: Version): void {
+    for (const [name, value] of changes) this.stored(name, { stamp, value })
+  }
+
+  /** Takes over one field as the store has it now; what the handler changed in it stays changed. */
+  stored(name: string, stored: StoredField | undefined): void {
+    const field = this.#fields.get(name)
+    if (!field)
+      this.#fields.set(name, {
+        stored,
+        state: stored && stored.value !== null ? 'encoded' : 'removed',
+        value: undefined,
+      })
+    else {
+      field.stored = stored
+      if (field.state === 'initial' && stored) field.state = 'decoded'
+    }
+  }
+
+  /** Takes over one field and forgets what the handler had in it, since `update` computes it anew. */
+  updated(name: string, stored: StoredField | undefined): void {
+    if (stored)
+      this.#fields.set(name, { stored, state: stored.value === null ? 'removed' : 'encoded', value: undefined })
+    else this.#fields.delete(name)
+  }
+
+  #change(name: string, field: Field): string | null | undefined {
+    const { state, stored, value } = field
+    if (state === 'encoded') return undefined
+    if (state === 'removed') return stored?.value === null ? undefined : null
+    if (state === 'initial') {
+      const changed = field.baseline !== undefined && encodeValue(name, value) !== field.baseline
+      return changed ? encodeField(name, value) : undefined
+    }
+    if (state === 'decoded' && !isObject(value)) return undefined
+    const encoded = encodeField(name, value)
+    return (stored ? stored.value : field.baseline) === encoded ? undefined : encoded
+  }
+
+  #encoded(name: string, field: Field): string {
+    return field.state === 'encoded' ? (field.stored?.value ?? 'null') : encodeField(name, field.value)
+  }
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null
+}
+
+/**
+ * Encodes one field.
+ *
+ * @throws UnstorableValueError for a value or a name that cannot be kept, SessionTooLargeError above 256 KiB
+ */
+export function encodeField(name: string, value: unknown): string {
+  if (name.length > FIELD_NAME_LENGTH_MAX || !name.isWellFormed()) {
+    throw new UnstorableValueError(
+      name.slice(0, FIELD_NAME_LENGTH_MAX),
+      `a session field's name is well-formed text of at most ${FIELD_NAME_LENGTH_MAX} characters; ${JSON.stringify(name.slice(0, 40))} is not`,
+    )
+  }
+  const encoded = encodeValue(name, value)
+  const bytes = Buffer.byteLength(encoded)
+  if (bytes > FIELD_BYTES_MAX) {
+    throw new SessionTooLargeError(
+      `session field ${JSON.stringify(name)} has ${bytes} bytes, its limit is ${FIELD_BYTES_MAX}; keep large things elsewhere and their identifier here`,
+      name,
+    )
+  }
+  return encoded
+}
+
+/**
+ * A plain object whose properties are the fields. A Proxy, so that a field may be called `__proto__` or `toString`
+ * without harm and an assignment is noticed at once.
+ */
+function createDataProxy(fields: SessionFields): object {
+  const target = Object.defineProperty({}, inspect.custom, { value: () => fields.toObject(), configurable: true })
+  return new Proxy(target, {
+    get: (_, name) => (typeof name === 'symbol' || !fields.has(name) ? Reflect.get(target, name) : fields.get(name)),
+    has: (_, name) => (typeof name === 'string' && fields.has(name)) || Reflect.has(Object.prototype, name),
+    ownKeys: () => fields.names,
+    getPrototypeOf: () => Object.prototype,
+    setPrototypeOf: () => false,
+    preventExtensions: () => false,
+    getOwnPropertyDescriptor: (_, name) =>
+      typeof name === 'string' && fields.has(name)
+        ? { value: fields.get(name), enumerable: true, writable: true, configurable: true }
+        : undefined,
+    set: (_, name, value) => {
+      if (typeof name === 'symbol') throw new TypeError(`a session field has a string for a name, not ${String(name)}`)
+      fields.set(name, value)
+      return true
+    },
+    defineProperty: (_, name, descriptor) => {
+      if (typeof name === 'symbol' || !('value' in descriptor))
+        throw new TypeError('a session field is a plain property')
+      fields.set(name, descriptor.value)
+      return true
+    },
+    deleteProperty: (_, name) => {
+      if (typeof name === 'string') fields.remove(name)
+      return true
+    },
+  })
+}

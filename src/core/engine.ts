@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto'
+import { createKeyRing, createTokenCodec, type TokenCodec } from '../token/index.ts'
+import { SessionInvalidError } from './errors.ts'
+import { EventBus } from './events.ts'
+import { type Policy, type SessionsOptions, toPolicy } from './policy.ts'
+import { fieldOfIssue, type SchemaIssue, type StandardSchema } from './standard-schema.ts'
+import type { Clock, Logger, OperationId } from './store.ts'
+import { StoreCalls } from './store-calls.ts'
+import { Turns } from './turns.ts'
+
+/** What every session of one `createSessions` shares. */
+export class Engine<Data extends object> {
+  readonly policy: Policy
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly events: EventBus
+  readonly tokens: TokenCodec
+  readonly store: StoreCalls
+  readonly turns: Turns = new Turns()
+  readonly #slot = randomBytes(9).toString('base64url')
+  #operationCount = 0
+  readonly #initial: (() => Data) | undefined
+  readonly #schema: StandardSchema<Data> | undefined
+
+  constructor(options: SessionsOptions<Data>, { clock, logger }: { clock: Clock; logger: Logger }) {
+    this.policy = toPolicy(options)
+    this.clock = clock
+    this.logger = logger
+    this.events = new EventBus(logger)
+    const keyRing = createKeyRing(options.secret)
+    this.tokens = createTokenCodec(keyRing, this.policy.cookie.name)
+    this.#initial = options.initial
+    this.#schema = options.schema
+    const store = options.store.open({
+      keyRing,
+      clock,
+      logger,
+      deadlineMs: this.policy.deadlineMs,
+      dropped: (key) => this.events.emit('ended', { key, user: null, reason: 'dropped' }),
+    })
+    this.store = new StoreCalls(store, options.store.name, this.policy.deadlineMs, this.events)
+  }
+
+  nextOperation(): OperationId {
+    this.#operationCount += 1
+    return { slot: this.#slot, count: this.#operationCount }
+  }
+
+  /** The data of a new session. */
+  async initial(): Promise<object> {
+    if (this.#initial) return this.#initial()
+    if (!this.#schema) return {}
+    const result = await this.#schema['~standard'].validate({})
+    return result.issues ? {} : result.value
+  }
+
+  /** What is wrong with this data, by field; `undefined` for the whole. Empty without a schema. */
+  async issues(values: () => object): Promise<ReadonlyMap<string | undefined, SchemaIssue>> {
+    const found = new Map<string | undefined, SchemaIssue>()
+    if (!this.#schema) return found
+    const result = await this.#schema['~standard'].validate(values())
+    for (const issue of result.issues ?? []) {
+      const field = fieldOfIssue(issue)
+      if (!found.has(field)) found.set(field, issue)
+    }
+    return found
+  }
+
+  /** @throws SessionInvalidError when one of these fields, or the whole, does not fit the schema */
+  async assertValid(values: () => object, fields: ReadonlyMap<string, unknown>): Promise<void> {
+    for (const [field, issue] of await this.issues(values)) {
+      if (field !== undefined && !fields.has(field)) continue
+      const where = field === undefined ? 'the session' : `session field ${JSON.stringify(field)}`
+      throw new SessionInvalidError(`${where} does not fit the schema: ${issue.message}`, field)
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import type { Version } from '../token/index.ts'
+import type { SojournError } from './errors.ts'
+import type { Logger } from './store.ts'
+
+/** Why a session ended. */
+export type EndReason = 'logout' | 'revoked' | 'stolen' | 'dropped' | 'invalid'
+
+/** What `sessions.on` tells. Keys are safe to log; no event holds a token. */
+export interface SessionEvents {
+  /** A session was stored for the first time. */
+  created: { readonly key: string }
+  /** A user logged in. */
+  login: { readonly key: string; readonly user: string }
+  /** A session was ended through this node (`dropped`: by a bounded store under pressure; `invalid`: it did not fit the schema). */
+  ended: { readonly key: string; readonly user: string | null; readonly reason: EndReason }
+  /** A token was used after its successor was presented and its grace had passed; the session was ended. */
+  stolen: { readonly key: string; readonly user: string | null; readonly generation: number }
+  /** A request carried a token from before a login. */
+  superseded: { readonly key: string }
+  /** The client has seen a newer version than any that the store has: the store lost changes. */
+  stale: { readonly key: string; readonly seen: Version; readonly stored: Version }
+  /** Fields were assigned after the response had begun, and nobody saved them. */
+  lateChange: { readonly key: string; readonly fields: readonly string[] }
+  /** A request's changes were dropped, since its session had ended meanwhile. */
+  changeDropped: { readonly key: string; readonly fields: readonly string[] }
+  /** A presented token was forged, mangled or foreign, or (`unknownSecret`) of a secret that this node does not know. */
+  tokenRefused: { readonly reason: 'refused' | 'unknownSecret' }
+  /** A stored record did not fit the schema; `onInvalid` says what was done. */
+  invalid: { readonly key: string; readonly fields: readonly string[] }
+  /** A store call failed or took longer than the deadline. */
+  storeFailed: { readonly call: string; readonly error: SojournError }
+}
+
+/** The names of {@link SessionEvents}. */
+export type SessionEventName = keyof SessionEvents
+
+export type SessionListener<N extends SessionEventName> = (event: SessionEvents[N]) => void
+
+/** What is logged without being asked for, at which level. */
+const LOGGED: Partial<Record<SessionEventName, { level: 'warn' | 'error'; message: string }>> = {
+  stolen: { level: 'warn', message: 'a token was used after its successor; the session was ended' },
+  stale: { level: 'warn', message: 'a client has seen a newer version than the store has: the store lost changes' },
+  lateChange: { level: 'warn', message: 'session fields were assigned after the response had begun; call save()' },
+  changeDropped: { level: 'warn', message: 'a session ended while a request was in flight; its changes were dropped' },
+  invalid: { level: 'warn', message: 'a stored session does not fit the schema' },
+  storeFailed: { level: 'error', message: 'a call to the session store failed' },
+}
+
+/** Counts every event, logs some, and hands it to its listeners; a listener that throws is logged and harms nobody. */
+export class EventBus {
+  readonly counts: Record<string, number> = {}
+  readonly #listeners = new Map<string, Set<(event: never) => void>>()
+  readonly #logger: Logger
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  /** @returns a function that removes the listener */
+  on<N extends SessionEventName>(name: N, listener: SessionListener<N>): () => void {
+    const listeners = this.#listeners.get(name) ?? new Set()
+    this.#listeners.set(name, listeners)
+    listeners.add(listener)
+    return () => void listeners.delete(listener)
+  }
+
+  emit<N extends SessionEventName>(name: N, event: SessionEvents[N]): void {
+    this.counts[name] = (this.counts[name] ?? 0) + 1
+    const logged = LOGGED[name]
+    if (logged) this.#logger[logged.level](event, logged.message)
+    for (const listener of this.#listeners.get(name) ?? []) {
+      try {
+        ;(listener as SessionListener<N>)(event)
+      } catch (error) {
+        this.#logger.error({ err: error, event: name }, 'a listener of sessions.on() threw')
+      }
+    }
+  }
+}

@@ -1,0 +1,19 @@
+export * from './change.ts'
+export type { Duration } from './duration.ts'
+export * from './errors.ts'
+export type { EndReason, SessionEventName, SessionEvents, SessionListener } from './events.ts'
+export * from './generation.ts'
+export * from './limits.ts'
+export { type Policy, type SessionsOptions } from './policy.ts'
+export * from './record.ts'
+export type { HeaderLine, LoginOptions, Session } from './session.ts'
+export {
+  type Health,
+  openSessions,
+  type RequestLike,
+  type Sessions,
+  type SessionStats,
+  type SessionView,
+} from './sessions.ts'
+export type { SchemaIssue, SchemaResult, StandardSchema } from './standard-schema.ts'
+export * from './store.ts'

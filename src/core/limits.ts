@@ -1,0 +1,46 @@
+/** Every bound of the core, with its unit and its reason. */
+
+/** A field above this many bytes, encoded, is refused: one large field makes every write of it slow on every node. */
+export const FIELD_BYTES_MAX: number = 256 * 1024
+
+/** Default of `maxBytes`: all fields of one session, encoded. */
+export const SESSION_BYTES_MAX: number = 1024 * 1024
+
+/** Fields of one session, removed ones included. Many small things belong into one field. */
+export const FIELDS_MAX = 1000
+
+/** A field's name, in UTF-16 units. */
+export const FIELD_NAME_LENGTH_MAX = 128
+
+/** A user's identifier, in UTF-16 units: it becomes part of an index key. */
+export const USER_LENGTH_MAX = 256
+
+/** Nodes whose last operation a record remembers. The oldest is forgotten first; a fleet larger than this still keeps every law but for a re-send older than 64 other nodes' changes. */
+export const OPERATION_SLOTS_MAX = 64
+
+/** Predecessors whose grace a record remembers. Older ones share the grace of the last, so that an honest client never suffers from many rotations. */
+export const RETIRED_MAX = 8
+
+/** How long an ended session is remembered. Longer than any change of a request in flight lives. */
+export const TOMBSTONE_MS = 60_000
+
+/** How far two nodes' clocks may be apart for the timeouts to hold as stated. */
+export const CLOCK_ERROR_MS = 5_000
+
+/** How much longer than its end a store keeps a session: no store's clock may end it early. */
+export const CLEANING_MARGIN_MS: number = 2 * CLOCK_ERROR_MS
+
+/** A touch is written at most once in this part of the idle timeout. */
+export const TOUCHES_PER_IDLE_TIMEOUT = 20
+
+/** Changes that wait for their turn on one session on one node. More mean that something is stuck; they are refused with 503. */
+export const QUEUE_LENGTH_MAX = 10_000
+
+/** Deadline of a store call. */
+export const STORE_DEADLINE_MS = 1_000
+
+/** Races that one `update` may lose. Each means that another update won, so with a node's own taking turns more need over a hundred nodes. */
+export const CONFLICTS_MAX = 100
+
+/** How long a predecessor is served after its successor was first presented. */
+export const GRACE_MS = 60_000

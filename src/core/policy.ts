@@ -1,0 +1,111 @@
+import { type CookieOptions, type CookiePolicy, type SecretOption, toCookiePolicy } from '../token/index.ts'
+import { type Duration, toMilliseconds } from './duration.ts'
+import { GRACE_MS, SESSION_BYTES_MAX, STORE_DEADLINE_MS, TOUCHES_PER_IDLE_TIMEOUT } from './limits.ts'
+import type { StandardSchema } from './standard-schema.ts'
+import type { SessionRecord } from './record.ts'
+import type { Clock, Logger, StoreDefinition } from './store.ts'
+
+/** Options of `createSessions`. */
+export interface SessionsOptions<Data extends object> {
+  /** Where sessions live: `memoryStore()`, `sqliteStore()`, `redisStore()`, … */
+  store: StoreDefinition
+
+  /**
+   * Secret of at least 32 characters from which every key is derived; or several: the first signs, all open. Roll one
+   * by deploying `[old, new]`, then `[new, old]`, then, after the absolute timeout, `[new]`.
+   */
+  secret: SecretOption
+
+  /** Ends a session that was not used for so long. Measured with an error of 1/20, since touches are written no more often. Default: `'30m'`. */
+  idleTimeout?: Duration
+
+  /** Ends a session so long after its creation or, once its user logged in, after the login. Default: `'12h'`. */
+  absoluteTimeout?: Duration
+
+  /** Makes the data of a new session, and gives its type. A session keeps what it was created with; a field that is new here reads as its value here. */
+  initial?: () => Data
+
+  /** Any Standard Schema (Zod, Valibot, ArkType, …) of the whole data. It must accept its own output. */
+  schema?: StandardSchema<Data>
+
+  /**
+   * What becomes of a stored session that does not fit the schema: its unfit fields are set to their initial values,
+   * or it ends, or the request fails with `session_invalid`. Default: `'reset-field'`.
+   */
+  onInvalid?: 'reset-field' | 'end' | 'error'
+
+  /** The cookies that carry the token and the hint. */
+  cookie?: CookieOptions
+
+  /** How long the predecessor of a rotated token is served after the successor was first used. Default: `'60s'`. */
+  grace?: Duration
+
+  /** Longest time of one store call; then the request fails with `store_timeout`, 503. Default: `'1s'`. */
+  deadline?: Duration
+
+  /** Largest session, in bytes of its encoded fields. Default: 1 MiB. One field has at most 256 KiB. */
+  maxBytes?: number
+
+  /** A pino-shaped logger. Default: the console, at most one line a minute of each kind. */
+  logger?: Logger
+
+  /** Time; tests turn it. Default: the system's. */
+  clock?: Clock
+}
+
+/** The options with defaults filled in, checked, durations in milliseconds. */
+export interface Policy {
+  readonly idleTimeoutMs: number
+  readonly absoluteTimeoutMs: number
+  readonly touchEveryMs: number
+  readonly graceMs: number
+  readonly deadlineMs: number
+  readonly bytesMax: number
+  readonly cookie: CookiePolicy
+  readonly onInvalid: 'reset-field' | 'end' | 'error'
+}
+
+const OPTION_NAMES: readonly (keyof SessionsOptions<object>)[] = [
+  'store', 'secret', 'idleTimeout', 'absoluteTimeout', 'initial', 'schema', 'onInvalid', 'cookie', 'grace', 'deadline',
+  'maxBytes', 'logger', 'clock',
+] // prettier-ignore
+
+/** @throws TypeError that names the option and what it may be */
+export function toPolicy<Data extends object>(options: SessionsOptions<Data>): Policy {
+  for (const name of Object.keys(options)) {
+    if (!OPTION_NAMES.some((known) => known === name)) {
+      throw new TypeError(
+        `createSessions has no option ${JSON.stringify(name)}; its options are ${OPTION_NAMES.join(', ')}`,
+      )
+    }
+  }
+  if (typeof options.store?.open !== 'function') {
+    throw new TypeError('store is missing; give memoryStore(), sqliteStore(), redisStore() or another store definition')
+  }
+  const onInvalid = options.onInvalid ?? 'reset-field'
+  if (!['reset-field', 'end', 'error'].includes(onInvalid))
+    throw new TypeError("onInvalid is 'reset-field', 'end' or 'error'")
+  const bytesMax = options.maxBytes ?? SESSION_BYTES_MAX
+  if (!(bytesMax > 0)) throw new TypeError('maxBytes is a number of bytes above 0')
+  const idleTimeoutMs = toMilliseconds('idleTimeout', options.idleTimeout ?? '30m')
+  return {
+    idleTimeoutMs,
+    absoluteTimeoutMs: toMilliseconds('absoluteTimeout', options.absoluteTimeout ?? '12h'),
+    touchEveryMs: idleTimeoutMs / TOUCHES_PER_IDLE_TIMEOUT,
+    graceMs: toMilliseconds('grace', options.grace ?? GRACE_MS),
+    deadlineMs: toMilliseconds('deadline', options.deadline ?? STORE_DEADLINE_MS),
+    bytesMax,
+    cookie: toCookiePolicy(options.cookie),
+    onInvalid,
+  }
+}
+
+/** When a session ends if nothing more happens. A stored end counts too, so that a policy change never lengthens a life that had an end. */
+export function endOf(policy: Policy, record: Pick<SessionRecord, 'lastSeenAt' | 'startedAt' | 'expiresAt'>): number {
+  return Math.min(record.expiresAt, nextEnd(policy, record.lastSeenAt, record.startedAt))
+}
+
+/** The end that a use at `lastSeenAt` gives to a session whose absolute timeout counts from `startedAt`. */
+export function nextEnd(policy: Policy, lastSeenAt: number, startedAt: number): number {
+  return Math.min(lastSeenAt + policy.idleTimeoutMs, startedAt + policy.absoluteTimeoutMs)
+}

@@ -1,0 +1,432 @@
+import {
+  compareVersions,
+  createSelector,
+  formatVersion,
+  keyOfSelector,
+  toClearCookie,
+  toSetCookie,
+  type Version,
+} from '../token/index.ts'
+import { encodeField, type FieldChanges, SessionFields } from './data.ts'
+import type { Engine } from './engine.ts'
+import { SessionGoneError, SessionSupersededError, SojournError } from './errors.ts'
+import type { EndReason } from './events.ts'
+import { CONFLICTS_MAX, TOMBSTONE_MS, USER_LENGTH_MAX } from './limits.ts'
+import { nextEnd } from './policy.ts'
+import type { SessionRecord } from './record.ts'
+import type { Change, ChangeResult } from './store.ts'
+
+/** A header to add to the response. */
+export type HeaderLine = [name: string, value: string]
+
+/** Options of {@link Session.login}. */
+export interface LoginOptions {
+  /** Keep what the visitor had before (a cart), or start from `initial()`. Default: `'keep'`. */
+  data?: 'keep' | 'reset'
+}
+
+/** One visitor's session in one request. */
+export interface Session<Data extends object> {
+  /** SHA-256 of the token's selector: the name of the session in logs, in the store and for `revoke`. Not a credential. */
+  readonly key: string
+  /** Whether nothing is stored yet. */
+  readonly isNew: boolean
+  /** The user that logged in, or `null`. */
+  readonly user: string | null
+  readonly createdAt: Date
+  readonly lastSeenAt: Date
+  /** When it ends if it is not used again. */
+  readonly expiresAt: Date
+  /**
+   * The data. Changes, nested ones included, are written before the first byte of the response; later ones by
+   * `save()`. Overwrite by assignment; compute with {@link update}.
+   */
+  data: Data
+
+  /**
+   * Computes one field from its present value, losing no concurrent update and applying none twice. Written at once;
+   * resolves the new value.
+   *
+   * @param compute called again, with a fresh copy, when another request was faster; it must be synchronous
+   * @throws SessionGoneError, SessionSupersededError, StoreUnavailableError
+   */
+  update<Name extends keyof Data & string>(field: Name, compute: (value: Data[Name]) => Data[Name]): Promise<Data[Name]>
+
+  /**
+   * Makes the session the user's, with a new token; the old one is dead at once. Changes made so far are written with
+   * it. A session that ended or was superseded meanwhile is replaced by a new one.
+   *
+   * @param user 1 to 256 characters, as your application names the user
+   */
+  login(user: string, options?: LoginOptions): Promise<void>
+
+  /** Ends the session on every node. What is assigned afterwards begins a new one. Twice is once. */
+  logout(): Promise<void>
+
+  /** Hands out a successor of the token; the present one stays good until the successor was used, and for the grace after that. */
+  rotate(): Promise<void>
+
+  /** Writes the changes made so far, now. The only way to write an assignment made after the response has begun. */
+  save(): Promise<void>
+}
+
+/** Where the session of a request stands. */
+type State =
+  /** Nothing is stored under its key. */
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'live'; readonly record: RecordMeta }
+  /** The token is from before a login, or of a secret unknown here: reads as empty, and only `login` writes. */
+  | { readonly kind: 'detached'; readonly reason: () => SojournError }
+
+type RecordMeta = Pick<SessionRecord, 'version' | 'user' | 'startedAt' | 'createdAt' | 'lastSeenAt' | 'expiresAt'>
+
+/** How a session came out of `open`. */
+export interface Opening {
+  readonly selector?: Buffer
+  readonly key?: string
+  readonly generation?: number
+  readonly record?: SessionRecord
+  /** Whether the client sent a token of ours. */
+  readonly isPresented?: boolean
+  /** The generation to hand out, where the client presented its predecessor. */
+  readonly successor?: number
+  /** Opened outside a request: changes are no use by the visitor. */
+  readonly unattended?: boolean
+  readonly detached?: () => SojournError
+  /** Stored fields that do not fit the schema: they take their initial value, or none. */
+  readonly resetFields?: readonly string[]
+  readonly initial: object
+}
+
+/** The only implementation of {@link Session}. What is not in that interface is for `Sessions` and the adapters. */
+export class OpenSession<Data extends object> implements Session<Data> {
+  readonly #engine: Engine<Data>
+  readonly #openedAt: number
+  #state: State
+  #fields: SessionFields
+  #selector: Buffer | undefined
+  #key: string | undefined
+  #generation: number
+  /** What the next {@link commit} tells the client. */
+  #cookies: { token?: number; hint?: Version; clear?: true } = {}
+  #isSent = false
+  #isPresented: boolean
+  readonly #unattended: boolean
+
+  constructor(engine: Engine<Data>, opening: Opening) {
+    const { record, detached } = opening
+    this.#engine = engine
+    this.#openedAt = engine.clock.now()
+    this.#selector = opening.selector
+    this.#key = opening.key
+    this.#generation = opening.generation ?? 1
+    this.#fields = new SessionFields(record?.fields ?? new Map(), opening.initial)
+    this.#state = record
+      ? { kind: 'live', record }
+      : detached
+        ? { kind: 'detached', reason: detached }
+        : { kind: 'empty' }
+    this.#isPresented = opening.isPresented ?? false
+    this.#unattended = opening.unattended ?? false
+    if (opening.successor !== undefined) this.#cookies.token = opening.successor
+    for (const name of opening.resetFields ?? []) this.#fields.reset(name, opening.initial)
+  }
+
+  get key(): string {
+    this.#selector ??= this.#key === undefined ? createSelector() : undefined
+    return (this.#key ??= keyOfSelector(this.#selector ?? createSelector()))
+  }
+
+  get isNew(): boolean {
+    return this.#state.kind !== 'live'
+  }
+
+  get user(): string | null {
+    return this.#meta.user
+  }
+
+  get createdAt(): Date {
+    return new Date(this.#meta.createdAt)
+  }
+
+  get lastSeenAt(): Date {
+    return new Date(this.#meta.lastSeenAt)
+  }
+
+  get expiresAt(): Date {
+    return new Date(this.#meta.expiresAt)
+  }
+
+  get data(): Data {
+    return this.#fields.proxy as Data
+  }
+
+  set data(values: Data) {
+    this.#fields.replace(values)
+  }
+
+  update<Name extends keyof Data & string>(
+    field: Name,
+    compute: (value: Data[Name]) => Data[Name],
+  ): Promise<Data[Name]> {
+    return this.#turn(() => this.#update(field, compute as (value: unknown) => unknown)) as Promise<Data[Name]>
+  }
+
+  async login(user: string, options: LoginOptions = {}): Promise<void> {
+    if (typeof user !== 'string' || user === '' || user.length > USER_LENGTH_MAX || !user.isWellFormed()) {
+      throw new TypeError(
+        `login(user): a user is text of 1 to ${USER_LENGTH_MAX} characters; for a number give String(id)`,
+      )
+    }
+    await this.#turn(async () => {
+      this.#assertNotSent('login')
+      if (options.data === 'reset') this.#fields.replace(await this.#engine.initial())
+      if (this.#state.kind === 'live' && (await this.#loginLive(user))) return
+      if (this.#state.kind !== 'empty') await this.#becomeEmpty()
+      await this.#create(user)
+    })
+  }
+
+  logout(): Promise<void> {
+    return this.#turn(() => this.#end('logout'))
+  }
+
+  async rotate(): Promise<void> {
+    await this.#turn(async () => {
+      this.#assertAttached()
+      if (this.#state.kind !== 'live') return
+      const result = this.#required(await this.#apply({ rotate: true }))
+      if (result.pending && result.generation === this.#generation) this.#cookies.token = result.generation + 1
+    })
+  }
+
+  async save(): Promise<void> {
+    await this.#turn(() => this.#write('explicit'))
+  }
+
+  /** Writes what changed and resolves the headers for the response. Afterwards the session is taken as sent. */
+  async commit(): Promise<HeaderLine[]> {
+    await this.#turn(async () => {
+      const { version } = this.#meta
+      await this.#write('implicit')
+      const wroteNothing = compareVersions(version, this.#meta.version) === 0
+      if (wroteNothing && this.#cookies.token !== undefined) await this.#withdrawDeadToken(this.#cookies.token)
+    })
+    this.#isSent = true
+    return this.#takeHeaders()
+  }
+
+  /** Tells what was assigned after the response had begun and not saved. Call it when the response has ended. */
+  finish(): void {
+    if (!this.#isSent) return
+    const fields = [...this.#fields.changes().keys()]
+    if (fields.length > 0) this.#engine.events.emit('lateChange', { key: this.key, fields })
+  }
+
+  /** Ends the session, if there is one. */
+  async end(reason: EndReason): Promise<void> {
+    await this.#turn(() => this.#end(reason))
+  }
+
+  get #meta(): RecordMeta {
+    if (this.#state.kind === 'live') return this.#state.record
+    const now = this.#openedAt
+    const expiresAt = nextEnd(this.#engine.policy, now, now)
+    return {
+      version: { incarnation: 0, sequence: 0 },
+      user: null,
+      startedAt: now,
+      createdAt: now,
+      lastSeenAt: now,
+      expiresAt,
+    }
+  }
+
+  /** Runs a task when every earlier change of this node to this session is done. A logout or login in between may have changed the key. */
+  async #turn<T>(task: () => Promise<T>): Promise<T> {
+    const key = this.key
+    return this.#engine.turns.run(key, () => (this.key === key ? task() : this.#turn(task)))
+  }
+
+  async #update(field: string, compute: (value: unknown) => unknown): Promise<unknown> {
+    this.#assertAttached()
+    if (this.#state.kind === 'empty') {
+      const value = compute(this.#fields.base(field).value)
+      this.#fields.set(field, value)
+      await this.#create()
+      return value
+    }
+    for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts++) {
+      const { stamp, value, changed } = this.#fields.base(field)
+      const next = compute(value)
+      const changes = new Map([[field, encodeField(field, next)]])
+      await this.#check(changes, { [field]: next })
+      const result = await this.#apply({ fields: changes, ...(changed ? {} : { expect: { field, stamp } }) })
+      if (result.outcome === 'conflict') {
+        this.#fields.updated(field, result.field)
+        continue
+      }
+      const { version } = this.#required(result)
+      this.#fields.updated(field, { stamp: version, value: changes.get(field) ?? null })
+      return next
+    }
+    throw new SojournError(
+      'conflict',
+      503,
+      `update(${JSON.stringify(field)}) lost ${CONFLICTS_MAX} races for the field; spread what so many requests change at once over several fields`,
+      { field },
+    )
+  }
+
+  async #write(how: 'explicit' | 'implicit'): Promise<void> {
+    const { policy, clock } = this.#engine
+    if (this.#state.kind === 'detached') {
+      if (this.#fields.isChanged) throw this.#state.reason()
+      return
+    }
+    if (this.#state.kind === 'empty') {
+      if (this.#fields.isChanged) await this.#create()
+      return
+    }
+    const changes = this.#fields.changes()
+    const touchIsDue = clock.now() - this.#state.record.lastSeenAt >= policy.touchEveryMs
+    if (changes.size === 0 && !touchIsDue) return
+    if (changes.size > 0) await this.#check(changes)
+    const result = await this.#apply({ fields: changes })
+    if (result.outcome === 'applied') this.#fields.applied(changes, result.version)
+    else this.#cookies = {}
+    if (result.outcome === 'applied' || changes.size === 0) return
+    if (how === 'explicit' || result.outcome === 'superseded') this.#required(result)
+    this.#engine.events.emit('changeDropped', { key: this.key, fields: [...changes.keys()] })
+  }
+
+  /** A request in flight across a later login or logout must not put its token over the newer cookie. */
+  async #withdrawDeadToken(token: number): Promise<void> {
+    const record = await this.#engine.store.call('read', (store) => store.read(this.key))
+    if (!record || token < record.floor) this.#cookies = {}
+  }
+
+  async #create(user?: string): Promise<void> {
+    this.#assertNotSent('a session that is not stored yet')
+    const changes = this.#fields.changes(true)
+    await this.#check(changes)
+    const { version, generation } = this.#required(
+      await this.#apply({ create: true, fields: changes, ...(user === undefined ? {} : { login: { user } }) }),
+    )
+    const { now, expiresAt } = this.#times()
+    const record = { version, user: user ?? null, startedAt: now, createdAt: now, lastSeenAt: now, expiresAt }
+    this.#state = { kind: 'live', record }
+    this.#fields.applied(changes, version)
+    this.#cookies = { token: generation, hint: version }
+    this.#engine.events.emit('created', { key: this.key })
+    if (user !== undefined) this.#engine.events.emit('login', { key: this.key, user })
+  }
+
+  /** @returns whether the session was still there to log in */
+  async #loginLive(user: string): Promise<boolean> {
+    const changes = this.#fields.changes()
+    await this.#check(changes)
+    const result = await this.#apply({ fields: changes, login: { user } })
+    if (result.outcome !== 'applied') return false
+    this.#fields.applied(changes, result.version)
+    this.#generation = result.generation
+    this.#cookies.token = result.generation
+    if (this.#state.kind === 'live') {
+      const { now, expiresAt } = this.#times()
+      this.#state = { kind: 'live', record: { ...this.#state.record, user, startedAt: now, expiresAt } }
+    }
+    this.#engine.events.emit('login', { key: this.key, user })
+    return true
+  }
+
+  async #end(reason: EndReason): Promise<void> {
+    this.#assertAttached()
+    const { store, clock, events } = this.#engine
+    if (this.#state.kind === 'live') {
+      const { key, user } = this
+      const now = clock.now()
+      const ended = await store.call('end', (store) => store.end({ key, endedAt: now, forgetAt: now + TOMBSTONE_MS }))
+      if (ended) events.emit('ended', { key, user, reason })
+    }
+    await this.#becomeEmpty()
+    if (this.#isPresented) this.#cookies = { clear: true }
+  }
+
+  async #becomeEmpty(): Promise<void> {
+    const initial = await this.#engine.initial()
+    this.#state = { kind: 'empty' }
+    this.#fields = new SessionFields(new Map(), initial)
+    this.#selector = createSelector()
+    this.#key = keyOfSelector(this.#selector)
+    this.#generation = 1
+    this.#cookies = {}
+  }
+
+  #times(): { now: number; expiresAt: number } {
+    const now = this.#engine.clock.now()
+    const startedAt = this.#state.kind === 'live' ? this.#state.record.startedAt : now
+    return { now, expiresAt: nextEnd(this.#engine.policy, now, startedAt) }
+  }
+
+  async #apply(parts: Partial<Change>): Promise<ChangeResult> {
+    const { policy, store } = this.#engine
+    const { now, expiresAt } = this.#times()
+    const change: Change = {
+      key: this.key,
+      operation: this.#engine.nextOperation(),
+      now,
+      expiresAt: parts.login ? nextEnd(policy, now, now) : expiresAt,
+      generation: this.#generation,
+      ...(this.#unattended ? { unattended: true } : {}),
+      ...parts,
+    }
+    const result = await store.call('apply', (store) => store.apply(change))
+    if (result.outcome === 'applied' && this.#state.kind === 'live') {
+      const used = this.#unattended ? {} : { lastSeenAt: now, expiresAt }
+      this.#state = { kind: 'live', record: { ...this.#state.record, version: result.version, ...used } }
+      this.#cookies.hint = result.version
+    }
+    return result
+  }
+
+  /** @throws where the answer is not `applied` */
+  #required(result: ChangeResult): Extract<ChangeResult, { outcome: 'applied' }> {
+    if (result.outcome === 'applied') return result
+    throw result.outcome === 'superseded' ? new SessionSupersededError() : new SessionGoneError()
+  }
+
+  async #check(changes: FieldChanges, replaced: object = {}): Promise<void> {
+    this.#fields.checkSize(changes, this.#engine.policy.bytesMax)
+    await this.#engine.assertValid(() => ({ ...this.#fields.toObject(), ...replaced }), changes)
+  }
+
+  #assertAttached(): void {
+    if (this.#state.kind !== 'detached') return
+    throw this.#state.reason()
+  }
+
+  #assertNotSent(what: string): void {
+    if (!this.#isSent) return
+    throw new SojournError(
+      'headers_sent',
+      500,
+      `${what} sets a cookie, and the response has begun already; do it before the first byte`,
+    )
+  }
+
+  #takeHeaders(): HeaderLine[] {
+    const { cookie } = this.#engine.policy
+    const { token, hint, clear } = this.#cookies
+    const lines: HeaderLine[] = []
+    if (token !== undefined && this.#selector) {
+      lines.push(['set-cookie', toSetCookie(cookie, cookie.name, this.#engine.tokens.encode(this.#selector, token))])
+    } else if (clear)
+      lines.push(
+        ['set-cookie', toClearCookie(cookie, cookie.name)],
+        ['set-cookie', toClearCookie(cookie, cookie.hintName)],
+      )
+    if (hint) lines.push(['set-cookie', toSetCookie(cookie, cookie.hintName, formatVersion(hint))])
+    this.#cookies = {}
+    return lines
+  }
+}

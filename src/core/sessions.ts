@@ -1,0 +1,346 @@
+import { compareVersions, keyOfSelector, parseVersion, readCookies, type Version } from '../token/index.ts'
+import { decodeValue } from './codec.ts'
+import { Engine } from './engine.ts'
+import { SessionGoneError, SessionSupersededError, SojournError } from './errors.ts'
+import type { SessionEventName, SessionListener } from './events.ts'
+import { judgeGeneration } from './generation.ts'
+import { endOf, nextEnd, type SessionsOptions } from './policy.ts'
+import type { SessionRecord } from './record.ts'
+import { type HeaderLine, OpenSession, type Opening, type Session } from './session.ts'
+import type { Clock, Logger } from './store.ts'
+import { type Duration, toMilliseconds } from './duration.ts'
+
+/** A request as Node, Express, Fastify (`headers` is an object) or fetch (`headers` is `Headers`) have it. */
+export interface RequestLike {
+  readonly headers:
+    | { get(name: string): string | null }
+    | Readonly<Record<string, string | readonly string[] | undefined>>
+  /** Node's socket, where there is one: tells plain http from TLS. */
+  readonly socket?: { readonly encrypted?: boolean }
+}
+
+/** A session as `get` reads it, outside a request. A copy: changing it changes nothing. */
+export interface SessionView<Data extends object> {
+  readonly key: string
+  readonly user: string | null
+  readonly createdAt: Date
+  readonly lastSeenAt: Date
+  readonly expiresAt: Date
+  readonly data: Data
+}
+
+/** Whether the sessions can be served, for probes. */
+export interface Health {
+  readonly ok: boolean
+  readonly store: string
+  /** Why not. */
+  readonly error?: { readonly code: string; readonly message: string }
+}
+
+/** Counters since the start of this process. */
+export interface SessionStats {
+  readonly events: Readonly<Record<string, number>>
+  /** Calls to the store, by name. */
+  readonly storeCalls: Readonly<Record<string, number>>
+}
+
+/** The sessions of one application. Made by `createSessions`; opens nothing until `ready` or the first request. */
+export interface Sessions<Data extends object> {
+  /** Opens the store. Rejects with the reason; may be called again. Without it the first request opens the store, within the deadline. */
+  ready(): Promise<void>
+
+  /**
+   * The session of this request, that an adapter (or {@link open}) has opened.
+   *
+   * @throws SojournError `no_session` where the request did not pass the adapter
+   */
+  of(request: object): Session<Data>
+
+  /**
+   * Reads the session of a request, for frameworks without an adapter; {@link of} finds it from then on. No cookie, no
+   * store call.
+   */
+  open(request: RequestLike): Promise<Session<Data>>
+
+  /** Writes what changed in a session and resolves the headers to add to the response. Call it before the first byte. */
+  commit(session: Session<Data>): Promise<HeaderLine[]>
+
+  /** To be called when the response has ended: raises `lateChange` for what was assigned after the commit and not saved. */
+  finish(session: Session<Data>): void
+
+  /** Reads a session outside a request; no use by the visitor. */
+  get(key: string): Promise<SessionView<Data> | undefined>
+
+  /** {@link Session.update} outside a request. Its idle timeout goes on. @throws SessionGoneError when there is none */
+  update<Name extends keyof Data & string>(
+    key: string,
+    field: Name,
+    compute: (value: Data[Name]) => Data[Name],
+  ): Promise<Data[Name]>
+
+  /** Ends a session on every node. Resolves whether there was one. */
+  revoke(key: string): Promise<boolean>
+
+  /** Listens; the result stops it. */
+  on<Name extends SessionEventName>(name: Name, listener: SessionListener<Name>): () => void
+
+  health(): Promise<Health>
+  stats(): SessionStats
+
+  /**
+   * Refuses what starts from now on, waits for what is under way, and closes the store. Call it after the server has
+   * stopped taking requests and answered those that it had.
+   *
+   * @param options.deadline longest time to wait for calls under way; default `'10s'`
+   */
+  close(options?: { deadline?: Duration }): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** {@link Sessions} on this clock and logger. `createSessions` gives the defaults. */
+export function openSessions<Data extends object>(
+  options: SessionsOptions<Data>,
+  surroundings: { clock: Clock; logger: Logger },
+): Sessions<Data> {
+  return new SessionsOfStore(new Engine(options, surroundings), options.store.name)
+}
+
+const SUPERSEDED = (): SojournError => new SessionSupersededError()
+const UNKNOWN_SECRET = (): SojournError =>
+  new SojournError(
+    'unknown_secret',
+    409,
+    'the token was made with a secret that this node does not know, so nothing was written; deploy the secrets to every node before one of them signs',
+  )
+
+class SessionsOfStore<Data extends object> implements Sessions<Data> {
+  readonly #engine: Engine<Data>
+  readonly #storeName: string
+  #hasWarned = false
+  readonly #ofRequest = new WeakMap<object, OpenSession<Data>>()
+
+  constructor(engine: Engine<Data>, storeName: string) {
+    this.#engine = engine
+    this.#storeName = storeName
+  }
+
+  ready(): Promise<void> {
+    return this.#engine.store.ready()
+  }
+
+  of(request: object): Session<Data> {
+    const session = this.#ofRequest.get(request)
+    if (session) return session
+    throw new SojournError(
+      'no_session',
+      500,
+      'sessions.of(request): no session was opened for this request; register the adapter before this handler, such as app.use(session(sessions))',
+    )
+  }
+
+  async open(request: RequestLike): Promise<Session<Data>> {
+    const session = new OpenSession(this.#engine, await this.#opening(headerOf(request.headers, 'cookie')))
+    this.#ofRequest.set(request, session)
+    this.#warnOfPlainHttp(request)
+    return session
+  }
+
+  commit(session: Session<Data>): Promise<HeaderLine[]> {
+    return asOpen(session).commit()
+  }
+
+  finish(session: Session<Data>): void {
+    asOpen(session).finish()
+  }
+
+  async get(key: string): Promise<SessionView<Data> | undefined> {
+    const record = await this.#read(key)
+    if (!record) return undefined
+    const entries: [string, unknown][] = Object.entries(await this.#engine.initial()).filter(
+      ([name]) => !record.fields.has(name),
+    )
+    for (const [name, { value }] of record.fields) if (value !== null) entries.push([name, decodeValue(name, value)])
+    return {
+      key,
+      user: record.user,
+      createdAt: new Date(record.createdAt),
+      lastSeenAt: new Date(record.lastSeenAt),
+      expiresAt: new Date(endOf(this.#engine.policy, record)),
+      data: Object.fromEntries(entries) as Data,
+    }
+  }
+
+  async update<Name extends keyof Data & string>(
+    key: string,
+    field: Name,
+    compute: (value: Data[Name]) => Data[Name],
+  ): Promise<Data[Name]> {
+    for (;;) {
+      const session = await this.#unattended(key)
+      try {
+        return await session.update(field, compute)
+      } catch (error) {
+        if (!(error instanceof SessionSupersededError)) throw error // a login came between: begin again under it
+      }
+    }
+  }
+
+  async revoke(key: string): Promise<boolean> {
+    const record = await this.#read(key)
+    if (!record) return false
+    await new OpenSession(this.#engine, { key, record, initial: {}, unattended: true }).end('revoked')
+    return true
+  }
+
+  on<Name extends SessionEventName>(name: Name, listener: SessionListener<Name>): () => void {
+    return this.#engine.events.on(name, listener)
+  }
+
+  async health(): Promise<Health> {
+    try {
+      await this.#engine.store.call('check', (store) => store.check())
+      return { ok: true, store: this.#storeName }
+    } catch (error) {
+      const { code, message } =
+        error instanceof SojournError ? error : new SojournError('store_unavailable', 503, String(error))
+      return { ok: false, store: this.#storeName, error: { code, message } }
+    }
+  }
+
+  stats(): SessionStats {
+    return { events: { ...this.#engine.events.counts }, storeCalls: { ...this.#engine.store.counts } }
+  }
+
+  close(options: { deadline?: Duration } = {}): Promise<void> {
+    return this.#engine.store.close(toMilliseconds('deadline', options.deadline ?? '10s'))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** What a request's cookies open. */
+  async #opening(header: string | undefined): Promise<Opening> {
+    const { policy, tokens, events, clock } = this.#engine
+    const initial = await this.#engine.initial()
+    const { token, hint } = header === undefined ? {} : readCookies(policy.cookie, header)
+    if (token === undefined) return { initial }
+
+    const reading = tokens.read(token)
+    if (reading.kind !== 'valid') {
+      events.emit('tokenRefused', { reason: reading.kind })
+      return reading.kind === 'unknownSecret' ? { initial, detached: UNKNOWN_SECRET } : { initial }
+    }
+    const { selector, generation } = reading
+    const key = keyOfSelector(selector)
+    const record = await this.#read(key, hint === undefined ? undefined : parseVersion(hint))
+    if (!record) return { initial, isPresented: true }
+
+    const opening: Opening = { initial, isPresented: true, selector, key, generation, record }
+    switch (judgeGeneration(record, generation, clock.now())) {
+      case 'current':
+        return this.#valid(record.pending ? { ...opening, successor: generation + 1 } : opening)
+      case 'grace':
+        return this.#valid(opening)
+      case 'successor':
+        return this.#confirm(opening, record, generation)
+      case 'superseded':
+        events.emit('superseded', { key })
+        return { initial, key, detached: SUPERSEDED }
+      case 'stolen':
+        events.emit('stolen', { key, user: record.user, generation })
+        await new OpenSession(this.#engine, opening).end('stolen')
+        return { initial, isPresented: true }
+    }
+  }
+
+  /** The successor was presented for the first time: it is the current one now, and the grace of its predecessors begins. */
+  async #confirm(opening: Opening, record: SessionRecord, generation: number): Promise<Opening> {
+    const { policy, clock, turns, store } = this.#engine
+    const now = clock.now()
+    const result = await turns.run(record.key, () =>
+      store.call('apply', (store) =>
+        store.apply({
+          key: record.key,
+          operation: this.#engine.nextOperation(),
+          now,
+          expiresAt: nextEnd(policy, now, record.startedAt),
+          generation,
+          confirm: { generation, graceEndsAt: now + policy.graceMs },
+        }),
+      ),
+    )
+    if (result.outcome === 'superseded') return { initial: opening.initial, key: record.key, detached: SUPERSEDED }
+    if (result.outcome !== 'applied') return { initial: opening.initial, isPresented: true }
+    const isPending = result.pending && result.generation === generation
+    const confirmed = { ...opening, record: { ...record, version: result.version, lastSeenAt: now } }
+    return this.#valid(isPending ? { ...confirmed, successor: generation + 1 } : confirmed)
+  }
+
+  /** Treats a stored session that does not fit the schema as `onInvalid` says. */
+  async #valid(opening: Opening): Promise<Opening> {
+    const { key, record } = opening
+    if (!record || key === undefined) return opening
+    const session = new OpenSession(this.#engine, opening)
+    const issues = await this.#engine.issues(() => ({ ...session.data }))
+    if (issues.size === 0) return opening
+    const fields = issues.has(undefined) ? [...record.fields.keys()] : [...issues.keys()].map(String)
+    this.#engine.events.emit('invalid', { key, fields })
+    switch (this.#engine.policy.onInvalid) {
+      case 'error':
+        await this.#engine.assertValid(() => ({ ...session.data }), new Map(fields.map((field) => [field, undefined])))
+        return opening
+      case 'end':
+        await session.end('invalid')
+        return { initial: opening.initial, isPresented: true }
+      case 'reset-field':
+        return { ...opening, resetFields: fields }
+    }
+  }
+
+  /** The record, unless its time is over. */
+  async #read(key: string, seen?: Version): Promise<SessionRecord | undefined> {
+    const { store, clock, policy, events } = this.#engine
+    const record = await store.call('read', (store) => store.read(key, seen ? { atLeast: seen } : undefined))
+    if (!record || endOf(policy, record) <= clock.now()) return undefined
+    if (seen && compareVersions(seen, record.version) > 0) events.emit('stale', { key, seen, stored: record.version })
+    return record
+  }
+
+  /** Browsers drop a Secure cookie that comes over plain http, except from localhost: a login that never sticks. */
+  #warnOfPlainHttp({ headers, socket }: RequestLike): void {
+    if (this.#hasWarned || !this.#engine.policy.cookie.secure || process.env['NODE_ENV'] === 'production') return
+    const host = headerOf(headers, 'host')
+    if (
+      socket === undefined ||
+      socket.encrypted ||
+      host === undefined ||
+      headerOf(headers, 'x-forwarded-proto') === 'https'
+    )
+      return
+    if (/^(localhost|[^:]+\.localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/i.test(host)) return
+    this.#hasWarned = true
+    this.#engine.logger.warn(
+      { host },
+      'browsers drop a Secure cookie over plain http; use https, or cookie: { secure: false } in development',
+    )
+  }
+
+  async #unattended(key: string): Promise<OpenSession<Data>> {
+    const record = await this.#read(key)
+    if (!record) throw new SessionGoneError()
+    const initial = await this.#engine.initial()
+    return new OpenSession(this.#engine, { key, generation: record.generation, record, initial, unattended: true })
+  }
+}
+
+function asOpen<Data extends object>(session: Session<Data>): OpenSession<Data> {
+  if (session instanceof OpenSession) return session
+  throw new TypeError('give the session that sessions.open(request) or sessions.of(request) returned')
+}
+
+function headerOf(headers: RequestLike['headers'], name: string): string | undefined {
+  if (typeof headers.get === 'function') return headers.get(name) ?? undefined
+  const value = (headers as Readonly<Record<string, string | readonly string[] | undefined>>)[name]
+  return typeof value === 'string' ? value : value?.join('; ')
+}

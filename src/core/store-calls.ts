@@ -1,0 +1,90 @@
+import { SojournError, StoreTimeoutError, StoreUnavailableError } from './errors.ts'
+import type { EventBus } from './events.ts'
+import type { Store } from './store.ts'
+
+/** The calls that reach a store: after `ready`, each within the deadline, each failure a {@link SojournError}. */
+export class StoreCalls {
+  readonly counts: Record<string, number> = {}
+  readonly #store: Store
+  readonly #name: string
+  readonly #deadlineMs: number
+  readonly #events: EventBus
+  #opening: Promise<void> | undefined
+  #isOpen = false
+  #closing: Promise<void> | undefined
+  readonly #underWay = new Set<Promise<unknown>>()
+
+  constructor(store: Store, name: string, deadlineMs: number, events: EventBus) {
+    this.#store = store
+    this.#name = name
+    this.#deadlineMs = deadlineMs
+    this.#events = events
+  }
+
+  /** Opens the store; a failure is not kept, the next call tries again. */
+  async ready(): Promise<void> {
+    if (this.#closing) throw closedError()
+    this.#opening ??= this.#store.ready().then(
+      () => void (this.#isOpen = true),
+      (error: unknown) => {
+        this.#opening = undefined
+        throw toSojournError(this.#name, error)
+      },
+    )
+    await this.#opening
+  }
+
+  /** @throws SojournError, most often StoreUnavailableError or StoreTimeoutError */
+  async call<T>(name: string, operation: (store: Store) => Promise<T>): Promise<T> {
+    if (this.#closing) throw closedError()
+    this.counts[name] = (this.counts[name] ?? 0) + 1
+    const work = this.#isOpen ? operation(this.#store) : this.ready().then(() => operation(this.#store))
+    this.#underWay.add(work)
+    try {
+      return await this.#withinDeadline(name, work)
+    } catch (reason) {
+      const error = toSojournError(this.#name, reason)
+      this.#events.emit('storeFailed', { call: name, error })
+      throw error
+    } finally {
+      this.#underWay.delete(work)
+    }
+  }
+
+  /** Waits for calls under way, at most so long, then closes the store. */
+  close(deadlineMs: number): Promise<void> {
+    this.#closing ??= (async () => {
+      let timer: NodeJS.Timeout | undefined
+      const timeIsUp = new Promise<void>((resolve) => (timer = setTimeout(resolve, deadlineMs)))
+      await Promise.race([Promise.allSettled([...this.#underWay]), timeIsUp])
+      clearTimeout(timer)
+      await this.#store.close()
+    })()
+    return this.#closing
+  }
+
+  #withinDeadline<T>(name: string, work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(
+          this.#isOpen
+            ? new StoreTimeoutError(
+                `the ${this.#name} store did not answer ${name} within ${this.#deadlineMs} ms; it may still apply it`,
+              )
+            : new StoreUnavailableError(`the ${this.#name} store was not ready within ${this.#deadlineMs} ms`),
+        )
+      }, this.#deadlineMs)
+      work.then(resolve, reject).finally(() => clearTimeout(timer))
+    })
+  }
+}
+
+function closedError(): SojournError {
+  return new SojournError('closed', 503, 'these sessions were closed; this process is shutting down')
+}
+
+function toSojournError(store: string, reason: unknown): SojournError {
+  if (reason instanceof SojournError) return reason
+  const message = reason instanceof Error ? reason.message : String(reason)
+  return new StoreUnavailableError(`the ${store} store failed: ${message}`, { cause: reason })
+}

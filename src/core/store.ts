@@ -1,0 +1,125 @@
+import type { KeyRing, Version } from '../token/index.ts'
+import type { SessionRecord, StoredField, Tombstone } from './record.ts'
+
+/**
+ * Names one change for as long as it may be sent again. `slot` is drawn at random by each node when it starts (12
+ * characters) and `count` rises with every operation of that node. A node has one operation at a time in flight for a
+ * session, so a record needs to remember only the last of each slot: the same count is a repetition and is answered
+ * with its first result; a lower one was given up by its caller long ago and is refused as `conflict`.
+ */
+export interface OperationId {
+  readonly slot: string
+  readonly count: number
+}
+
+/**
+ * What one request did to a session. A store applies all of it at once or nothing.
+ *
+ * The parts are applied in this order: `confirm`, `rotate`, `login`, then fields and times.
+ */
+export interface Change {
+  readonly key: string
+  readonly operation: OperationId
+  /** The node's wall clock, in milliseconds since 1970. */
+  readonly now: number
+  /** When the session will end if nothing more happens, by this node's policy. */
+  readonly expiresAt: number
+  /** Made outside a request: not a use by the visitor, so `lastSeenAt` and `expiresAt` stay. Default: `false`. */
+  readonly unattended?: boolean
+  /** The generation under which the change began. Below the record's floor it answers `superseded`. */
+  readonly generation: number
+  /** Brings the record into being. Without it an unknown key answers `gone`. Over a tombstone or an existing record it answers `gone`. */
+  readonly create?: boolean
+  /** Fields to write; `null` removes, and stays as a field without a value, also where there was none. */
+  readonly fields?: ReadonlyMap<string, string | null>
+  /** The change applies only while this field has this stamp (`null`: was never there); else it answers `conflict` with the present field. */
+  readonly expect?: { readonly field: string; readonly stamp: Version | null }
+  /** Hands out `generation + 1`, where `generation` is the record's; else nothing happens, since it was rotated already. */
+  readonly rotate?: boolean
+  /** This generation was presented: it becomes the record's, and the grace of its predecessors ends then. */
+  readonly confirm?: { readonly generation: number; readonly graceEndsAt: number }
+  /** Makes a new generation that supersedes all before it, handed-out ones included; restarts the absolute timeout. */
+  readonly login?: { readonly user: string }
+}
+
+/** What came of a {@link Change}. */
+export type ChangeResult =
+  /** Done; so is a repetition of a change that was applied before, with the version of that time. `generation` and `pending` are the record's now. */
+  | { readonly outcome: 'applied'; readonly version: Version; readonly generation: number; readonly pending: boolean }
+  /** No such session: ended, timed out or never there. */
+  | { readonly outcome: 'gone' }
+  /** `expect` did not hold; `field` is the present one, if there is one. */
+  | { readonly outcome: 'conflict'; readonly field: StoredField | undefined }
+  /** A login has happened since the change began. */
+  | { readonly outcome: 'superseded' }
+
+/**
+ * Where sessions live. A store knows keys, never tokens, and decides nothing about time beyond cleaning.
+ *
+ * - Every method may be called at once for one session from any number of nodes; what one `apply` does is atomic.
+ * - After `apply`, `end` or `install` has resolved, a `read` that starts later, on any node, sees it.
+ * - A method that rejects may or may not have taken effect. Sending the same change again is harmless.
+ * - It rejects with `StoreUnavailableError` when the store cannot be reached; it never answers "no such session" instead.
+ * - The engine calls no method before `ready` has resolved, and puts its own deadline on each call.
+ */
+export interface Store {
+  /** Opens what the store needs; called again after it rejected. Rejects with the reason. */
+  ready(): Promise<void>
+
+  /** The record, or `undefined` where there is none, it was ended, or it was cleaned away. May return a session whose time is over. */
+  read(key: string, options?: ReadOptions): Promise<SessionRecord | undefined>
+
+  /** Applies a change. The rules are `applyChange` in `change.ts`; a store that has its own (a script) is tested against it. */
+  apply(change: Change): Promise<ChangeResult>
+
+  /** Ends a session and leaves the tombstone. Resolves whether there was one; ending twice succeeds. */
+  end(tombstone: Tombstone): Promise<boolean>
+
+  /** Puts in a whole record if there is none or an older one, and no tombstone; or a tombstone. For handover, repair and moving between stores. */
+  install(whole: SessionRecord | Tombstone): Promise<void>
+
+  /** Rejects while the store cannot serve. For probes. */
+  check(): Promise<void>
+
+  /** Closes what `ready` opened, and nothing that the store was given. Closing twice succeeds. */
+  close(): Promise<void>
+}
+
+export interface ReadOptions {
+  /** The client has seen this version: an older copy will not do. A store that has only one copy ignores it. */
+  readonly atLeast?: Version
+}
+
+/** What a store function such as `redisStore()` returns: a description that opens nothing. */
+export interface StoreDefinition {
+  /** For logs and `health()`: `memory`, `sqlite`, `redis`, … */
+  readonly name: string
+  /** Whether other processes see the sessions. Default: `true`. */
+  readonly shared?: boolean
+  /** Makes the store, still closed. Called once by `createSessions`. */
+  open(context: StoreContext): Store
+}
+
+/** What `createSessions` gives to the store that it opens. */
+export interface StoreContext {
+  readonly keyRing: KeyRing
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Longest time of one store call, in milliseconds. */
+  readonly deadlineMs: number
+  /** Tells that the store dropped a session by itself before its time, as memory does under pressure. */
+  dropped(key: string): void
+}
+
+/** Time, so that tests can turn it. */
+export interface Clock {
+  /** Wall clock, milliseconds since 1970. */
+  now(): number
+}
+
+/** The methods of pino (and of most loggers) that Sojourn calls. */
+export interface Logger {
+  info(facts: object, message: string): void
+  warn(facts: object, message: string): void
+  error(facts: object, message: string): void
+}

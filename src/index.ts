@@ -1,0 +1,68 @@
+/**
+ * One user's session across a fleet of servers.
+ *
+ * Exported from `sojourn`.
+ *
+ * @module
+ */
+import { openSessions, type Sessions, type SessionsOptions } from './core/index.ts'
+import { createConsoleLogger } from './logger.ts'
+
+/**
+ * Makes the sessions of an application. Opens nothing: call `ready()`, or let the first request open the store.
+ *
+ * @example
+ * ```ts
+ * import { createSessions, memoryStore } from 'sojourn'
+ *
+ * export const sessions = createSessions({
+ *   store: memoryStore(),
+ *   secret: process.env.SESSION_SECRET,
+ *   initial: () => ({ views: 0, cart: [] as string[] }),
+ * })
+ * ```
+ *
+ * @throws TypeError when an option is missing, unknown or does not fit; the message says what to do
+ */
+export function createSessions<Data extends object = Record<string, unknown>>(
+  options: SessionsOptions<Data>,
+): Sessions<Data> {
+  return openSessions(options, {
+    clock: options.clock ?? { now: Date.now },
+    logger: options.logger ?? createConsoleLogger(),
+  })
+}
+
+export {
+  type Clock,
+  type Duration,
+  type EndReason,
+  type HeaderLine,
+  type Health,
+  type Logger,
+  type LoginOptions,
+  type RequestLike,
+  type Session,
+  type SessionEventName,
+  type SessionEvents,
+  SessionGoneError,
+  SessionInvalidError,
+  type SessionListener,
+  type Sessions,
+  type SessionsOptions,
+  type SessionStats,
+  SessionSupersededError,
+  SessionTooLargeError,
+  type SessionView,
+  SojournError,
+  type SojournErrorCode,
+  type StandardSchema,
+  type Store,
+  type StoreDefinition,
+  StoreFullError,
+  StoreTimeoutError,
+  StoreUnavailableError,
+  UnstorableValueError,
+} from './core/index.ts'
+export { memoryStore, type MemoryStoreOptions } from './stores/memory/index.ts'
+export type { CookieOptions, SecretOption } from './token/index.ts'

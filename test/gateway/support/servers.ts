@@ -1,0 +1,108 @@
+import { once } from 'node:events'
+import { createServer, request, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+import type { TestContext } from 'node:test'
+import { createGateway, type Gateway, type GatewayOptions } from '../../../src/gateway/index.ts'
+
+export interface Backend {
+  readonly url: string
+  readonly port: number
+  readonly server: Server
+  /** What arrived so far. */
+  readonly counts: { connections: number; requests: number }
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly rawHeaders: string[]
+  readonly body: Buffer
+}
+
+/** A server on a free port that ends with its test. */
+export async function startBackend(t: TestContext, listener: RequestListener, port = 0): Promise<Backend> {
+  const counts = { connections: 0, requests: 0 }
+  const server = createServer(listener)
+  server.on('connection', () => (counts.connections += 1))
+  server.on('request', () => (counts.requests += 1))
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => stop(server))
+  return { url: `http://127.0.0.1:${portOf(server)}`, port: portOf(server), server, counts }
+}
+
+export async function stop(server: Server): Promise<void> {
+  if (!server.listening) return
+  const closed = once(server, 'close')
+  server.close()
+  server.closeAllConnections()
+  await closed
+}
+
+/** The URL of a port where nobody listens. */
+export async function refusingUrl(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const port = portOf(server)
+  await stop(server)
+  return `http://127.0.0.1:${port}`
+}
+
+export async function startGateway(
+  t: TestContext,
+  options: GatewayOptions,
+): Promise<{ gateway: Gateway; url: string; port: number }> {
+  const gateway = createGateway(options)
+  const url = await gateway.listen()
+  t.after(() => gateway.close({ deadline: 0 }))
+  return { gateway, url, port: Number(new URL(url).port) }
+}
+
+export async function send(
+  url: string,
+  options: { method?: string; headers?: Record<string, string> | string[]; body?: string | Buffer } = {},
+): Promise<Answer> {
+  const { body, ...rest } = options
+  const outgoing = request(url, { agent: false, ...rest })
+  outgoing.end(body)
+  const [response] = await once(outgoing, 'response')
+  return {
+    status: response.statusCode,
+    headers: response.headers,
+    rawHeaders: response.rawHeaders,
+    body: await buffer(response),
+  }
+}
+
+/** A raw connection, to say what an HTTP client would not. */
+export async function openSocket(t: TestContext, port: number, text: string): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1')
+  t.after(() => socket.destroy())
+  await once(socket, 'connect')
+  socket.write(text)
+  return socket
+}
+
+/** Reads from a socket until the text holds what is looked for. */
+export async function readUntil(socket: Socket, wanted: string): Promise<string> {
+  let text = ''
+  while (!text.includes(wanted)) {
+    const chunk: Buffer | null = socket.read()
+    if (chunk) text += chunk.toString('latin1')
+    else if (socket.readableEnded || socket.destroyed) throw new Error(`ended before ${wanted}: ${text}`)
+    else await Promise.race([once(socket, 'readable'), once(socket, 'end')])
+  }
+  return text
+}
+
+/** What a socket says until its end. */
+export async function readAll(socket: Socket): Promise<string> {
+  return (await buffer(socket)).toString('latin1')
+}
+
+function portOf(server: Server): number {
+  const address = server.address()
+  if (typeof address !== 'object' || !address) throw new Error('not listening on a port')
+  return address.port
+}
