@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { findCommand, findProgram, programCommands } from '../test/support/programs.ts'
+import { findCommand, findProgram, programNames } from '../test/support/programs.ts'
 import type { ProgramName } from '../test/support/programs.ts'
 
 const filesAtOnceMax = 2
@@ -23,8 +23,7 @@ async function main(args: string[]): Promise<number> {
 
 /** Installs the missing programs where this is root on a Debian-like system, and answers those still missing. */
 function provide(): ProgramName[] {
-  const names = Object.keys(programCommands) as ProgramName[]
-  const missing = names.filter((name) => findProgram(name) === undefined)
+  const missing = programNames.filter((name) => findProgram(name) === undefined)
   if (missing.length === 0) return []
 
   const aptGet = findCommand('apt-get')
@@ -39,7 +38,9 @@ function provide(): ProgramName[] {
   const still = missing.filter((name) => findProgram(name) === undefined)
   if (still.length > 0) {
     const outcome = process.env['CI'] === 'true' ? 'fail' : 'are skipped'
-    console.log(`Missing: ${still.join(', ')}. The tests that use them ${outcome}; install: apt-get install ${still.join(' ')}`)
+    console.log(
+      `Missing: ${still.join(', ')}. The tests that use them ${outcome}; install: apt-get install ${still.join(' ')}`,
+    )
   }
   return still
 }
@@ -64,9 +65,9 @@ async function runTests(args: string[]): Promise<number> {
     )
     // The runner ends its test files when it is told to end; this process stays for its summary.
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => runner.kill(signal))
-    const [code] = (await once(runner, 'exit')) as [number | null]
+    await once(runner, 'exit')
     if (existsSync(skips)) process.stdout.write(readFileSync(skips, 'utf8'))
-    return code ?? 1
+    return runner.exitCode ?? 1
   } finally {
     rmSync(folder, { recursive: true })
   }

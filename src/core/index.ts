@@ -1,5 +1,5 @@
 export * from './change.ts'
-export type { Duration } from './duration.ts'
+export { type Duration, toMilliseconds } from './duration.ts'
 export * from './errors.ts'
 export type { EndReason, SessionEventName, SessionEvents, SessionListener } from './events.ts'
 export * from './generation.ts'

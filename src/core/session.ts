@@ -345,8 +345,11 @@ export class OpenSession<Data extends object> implements Session<Data> {
     if (this.#state.kind === 'live') {
       const { key, user } = this
       const now = clock.now()
-      const ended = await store.call('end', (store) => store.end({ key, endedAt: now, forgetAt: now + TOMBSTONE_MS }))
-      if (ended) events.emit('ended', { key, user, reason })
+      const end = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS }
+      const generation = this.#unattended ? {} : { generation: this.#generation }
+      const result = await store.call('end', (store) => store.end({ ...end, ...generation }))
+      if (result === 'superseded') throw new SessionSupersededError()
+      if (result === 'ended') events.emit('ended', { key, user, reason })
     }
     await this.#becomeEmpty()
     if (this.#isPresented) this.#cookies = { clear: true }

@@ -56,7 +56,7 @@ export class StoreCalls {
     this.#closing ??= (async () => {
       let timer: NodeJS.Timeout | undefined
       const timeIsUp = new Promise<void>((resolve) => (timer = setTimeout(resolve, deadlineMs)))
-      await Promise.race([Promise.allSettled([...this.#underWay]), timeIsUp])
+      await Promise.race([Promise.allSettled(this.#underWay), timeIsUp])
       clearTimeout(timer)
       await this.#store.close()
     })()

@@ -42,6 +42,15 @@ export interface Change {
   readonly login?: { readonly user: string }
 }
 
+/** A request to end a session. */
+export interface End extends Tombstone {
+  /** The generation under which it was asked: below the record's floor nothing ends, and the answer is `superseded`. Default: ends the session whatever its generation. */
+  readonly generation?: number
+}
+
+/** `gone`: there was none, or it had ended; the tombstone is left all the same. */
+export type EndResult = 'ended' | 'gone' | 'superseded'
+
 /** What came of a {@link Change}. */
 export type ChangeResult =
   /** Done; so is a repetition of a change that was applied before, with the version of that time. `generation` and `pending` are the record's now. */
@@ -72,8 +81,8 @@ export interface Store {
   /** Applies a change. The rules are `applyChange` in `change.ts`; a store that has its own (a script) is tested against it. */
   apply(change: Change): Promise<ChangeResult>
 
-  /** Ends a session and leaves the tombstone. Resolves whether there was one; ending twice succeeds. */
-  end(tombstone: Tombstone): Promise<boolean>
+  /** Ends a session and leaves the tombstone, at once as one step. Ending twice succeeds: the second answers `gone`. */
+  end(end: End): Promise<EndResult>
 
   /** Puts in a whole record if there is none or an older one, and no tombstone; or a tombstone. For handover, repair and moving between stores. */
   install(whole: SessionRecord | Tombstone): Promise<void>

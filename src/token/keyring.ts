@@ -11,7 +11,7 @@ export interface SecretKeys {
   /** First byte of HKDF(secret, "key id"): tells which secret made a token. Two secrets may share it. */
   readonly id: number
   /** 32 bytes for one purpose, by HKDF-SHA-256 (RFC 5869). */
-  derive(purpose: KeyPurpose): Buffer
+  readonly derive: (purpose: KeyPurpose) => Buffer
 }
 
 /** Every key is derived from these secrets; the first signs. */

@@ -126,15 +126,16 @@ suite('forwarding headers', () => {
     )
     const trusting = await startGateway(t, { servers, trustProxy: ['127.0.0.1'] })
     const wary = await startGateway(t, { servers })
-    const spread = async (url: string): Promise<number> => {
-      const names = new Set<string>()
-      for (let index = 0; index < 20; index += 1) {
-        const answer = await send(url, { headers: { 'x-forwarded-for': `10.0.${index}.1` } })
-        names.add(String(answer.body))
-      }
-      return names.size
-    }
     assert.equal(await spread(trusting.url), 3)
     assert.equal(await spread(wary.url), 1)
   })
 })
+
+async function spread(url: string): Promise<number> {
+  const names = new Set<string>()
+  for (let index = 0; index < 20; index += 1) {
+    const answer = await send(url, { headers: { 'x-forwarded-for': `10.0.${index}.1` } })
+    names.add(String(answer.body))
+  }
+  return names.size
+}

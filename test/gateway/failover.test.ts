@@ -180,15 +180,11 @@ async function startProcess(t: TestContext): Promise<{ child: ChildProcess; url:
 async function startFullServer(t: TestContext): Promise<string> {
   const source = `
     const server = require('node:net').createServer()
-    server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
-      process.send(server.address().port)
-      process.once('message', () => { process.send('paused'); setImmediate(() => { for (;;); }) })
-    })`
+    server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => process.send(server.address().port))`
   const child = spawn(process.execPath, ['-e', source], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   t.after(() => child.kill('SIGKILL'))
   const [port] = await once(child, 'message')
-  child.send('pause')
-  await once(child, 'message')
+  child.kill('SIGSTOP')
   for (let index = 0; index < 4; index += 1) {
     const filler = connect(Number(port), '127.0.0.1').on('error', () => {})
     t.after(() => filler.destroy())

@@ -13,7 +13,7 @@ export interface NginxOptions {
   ports?: number
 
   /** What stands inside `http { }`; it listens on `127.0.0.1:${ports[0]}` and may write into `folder`. */
-  http(place: NginxPlace): string
+  http: (place: NginxPlace) => string
 }
 
 /** What a configuration may use. */

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import type { Server } from 'node:net'
 
 const triesMax = 5
 
@@ -25,7 +25,7 @@ export async function startOnFreePorts<T>(
     try {
       return { started: await start(ports), ports }
     } catch (error) {
-      if (tries === triesMax || !/Address already in use/.test(`${error}`)) throw error
+      if (tries === triesMax || !/Address already in use/.test(String(error))) throw error
     }
   }
 }
@@ -34,7 +34,14 @@ export async function startOnFreePorts<T>(
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
   await Promise.all(servers.map((server) => once(server, 'listening')))
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
+  const ports = servers.map(portOf)
   await Promise.all(servers.map((server) => once(server.close(), 'close')))
   return ports
+}
+
+/** Port of a server that listens on TCP; throws where it does not. */
+export function portOf(server: Server): number {
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the server does not listen on a TCP port')
+  return address.port
 }

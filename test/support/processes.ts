@@ -75,9 +75,10 @@ export function startNode(file: string | URL, options: NodeProcessOptions = {}):
         child.send(message, (error) => (error ? reject(error) : resolve()))
       }),
     async receive() {
-      const { value, done } = (await messages.next()) as IteratorResult<[unknown], unknown>
+      const { value, done } = await messages.next()
       if (done === true) throw new Error(`The process exited before a message.\n${owned.output}`)
-      return value[0]
+      const [message]: unknown[] = value
+      return message
     },
   }
 }

@@ -4,10 +4,12 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /** A program outside npm, under the name of the Debian package that brings it. */
-export type ProgramName = 'redis-server' | 'nginx' | 'chromium'
+export type ProgramName = (typeof programNames)[number]
 
-/** Every program, with the names under which systems know its executable. */
-export const programCommands: Readonly<Record<ProgramName, readonly string[]>> = {
+export const programNames = ['redis-server', 'nginx', 'chromium'] as const
+
+/** The names under which systems know the executable. */
+const programCommands: Readonly<Record<ProgramName, readonly string[]>> = {
   'redis-server': ['redis-server'],
   nginx: ['nginx'],
   chromium: ['chromium', 'chromium-browser', 'google-chrome'],

@@ -24,11 +24,20 @@ export interface Answer {
 export async function startBackend(t: TestContext, listener: RequestListener, port = 0): Promise<Backend> {
   const counts = { connections: 0, requests: 0 }
   const server = createServer(listener)
-  server.on('connection', () => (counts.connections += 1))
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    counts.connections += 1
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   server.on('request', () => (counts.requests += 1))
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
-  t.after(() => stop(server))
+  t.after(() => {
+    // A connection that was upgraded is no longer the server's, but it keeps the server from closing.
+    for (const socket of sockets) socket.destroy()
+    return stop(server)
+  })
   return { url: `http://127.0.0.1:${portOf(server)}`, port: portOf(server), server, counts }
 }
 
@@ -87,13 +96,19 @@ export async function openSocket(t: TestContext, port: number, text: string): Pr
 /** Reads from a socket until the text holds what is looked for. */
 export async function readUntil(socket: Socket, wanted: string): Promise<string> {
   let text = ''
-  while (!text.includes(wanted)) {
-    const chunk: Buffer | null = socket.read()
-    if (chunk) text += chunk.toString('latin1')
-    else if (socket.readableEnded || socket.destroyed) throw new Error(`ended before ${wanted}: ${text}`)
-    else await Promise.race([once(socket, 'readable'), once(socket, 'end')])
-  }
-  return text
+  return new Promise((resolve, reject) => {
+    const settle = (outcome: () => void): void => {
+      socket.off('readable', read).off('end', end).off('error', reject)
+      outcome()
+    }
+    const read = (): void => {
+      for (let chunk: Buffer | null = socket.read(); chunk; chunk = socket.read()) text += chunk.toString('latin1')
+      if (text.includes(wanted)) settle(() => resolve(text))
+    }
+    const end = (): void => settle(() => reject(new Error(`ended before ${wanted}: ${text}`)))
+    socket.on('readable', read).on('end', end).on('error', reject)
+    read()
+  })
 }
 
 /** What a socket says until its end. */

@@ -1,0 +1,80 @@
+/**
+ * One variant of the Redis benchmark, a process of its own: `app.ts VARIANT REDIS_URL`. Tells its port over IPC, and
+ * its CPU time and number of requests whenever it is asked.
+ */
+import { RedisStore } from 'connect-redis'
+import express from 'express'
+import expressSession from 'express-session'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createClient } from 'redis'
+import { session } from '../../src/adapters/express.ts'
+import { createSessions } from '../../src/index.ts'
+import { redisStore } from '../../src/stores/redis/index.ts'
+import { type BenchData, createBenchData } from './session-data.ts'
+
+declare module 'express-session' {
+  interface SessionData extends BenchData {
+    user: string
+  }
+}
+
+const SECRET = 'Vb3nQx8tLr0yWz5kJm2hFd7gPc9sTa4e'
+const [variant, redisUrl = ''] = process.argv.slice(2)
+const app = express()
+app.disable('x-powered-by')
+
+switch (variant) {
+  case 'express':
+    app.get('/login', (_req, res) => void res.json({ ok: true }))
+    app.get('/read', (_req, res) => void res.json({ views: 1 }))
+    app.get('/read-object', (_req, res) => void res.json({ items: 10 }))
+    app.get('/write', (_req, res) => void res.json({ views: 1 }))
+    break
+  case 'express-session': {
+    const client = createClient({ url: redisUrl })
+    await client.connect()
+    const store = new RedisStore({ client })
+    app.use(expressSession({ store, secret: SECRET, resave: false, saveUninitialized: false, cookie: { maxAge: 1_800_000 } }))
+    app.get('/login', (req, res) => {
+      Object.assign(req.session, createBenchData(), { user: 'user-1' })
+      res.json({ ok: true })
+    })
+    app.get('/read', (req, res) => void res.json({ views: req.session.views }))
+    app.get('/read-object', (req, res) => void res.json({ items: req.session.cart?.length }))
+    app.get('/write', (req, res) => {
+      req.session.views = (req.session.views ?? 0) + 1
+      res.json({ views: req.session.views })
+    })
+    break
+  }
+  case 'sojourn': {
+    const sessions = createSessions({ store: redisStore({ url: redisUrl }), secret: SECRET, initial: createBenchData })
+    await sessions.ready()
+    app.use(session(sessions))
+    app.get('/login', async (req, res) => {
+      await sessions.of(req).login('user-1')
+      res.json({ ok: true })
+    })
+    app.get('/read', (req, res) => void res.json({ views: sessions.of(req).data.views }))
+    app.get('/read-object', (req, res) => void res.json({ items: sessions.of(req).data.cart.length }))
+    app.get('/write', (req, res) => {
+      const { data } = sessions.of(req)
+      data.views += 1
+      res.json({ views: data.views })
+    })
+    break
+  }
+  default:
+    throw new Error(`no variant ${variant}`)
+}
+
+let requests = 0
+const server = createServer(app)
+server.on('request', () => void (requests += 1))
+server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
+process.on('message', () => {
+  const { user, system } = process.cpuUsage()
+  process.send?.({ cpuUs: user + system, requests })
+})
+process.on('disconnect', () => process.exit())

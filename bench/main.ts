@@ -1,0 +1,25 @@
+/** `npm run bench -- NAME [--rounds N] [--seconds N]`: prints the tables that `docs/benchmarks.md` shows. */
+import { parseArgs } from 'node:util'
+
+const BENCHES: Readonly<Record<string, () => Promise<{ run(options: BenchOptions): Promise<void> }>>> = {
+  redis: () => import('./redis.ts'),
+}
+
+export interface BenchOptions {
+  /** Alternating rounds; the tables show medians over them. */
+  readonly rounds: number
+  /** Length of one measurement of one variant. */
+  readonly seconds: number
+}
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string', default: '7' }, seconds: { type: 'string', default: '2' } },
+})
+const load = BENCHES[positionals[0] ?? '']
+if (!load) {
+  console.error(`usage: npm run bench -- ${Object.keys(BENCHES).join('|')} [--rounds N] [--seconds N]`)
+  process.exit(1)
+}
+const { run } = await load()
+await run({ rounds: Number(values.rounds), seconds: Number(values.seconds) })

@@ -1,0 +1,18 @@
+import { compareVersions } from '../token/index.ts'
+import type { SessionRecord, Tombstone } from './record.ts'
+
+/** Whether what is installed is an end rather than a session. */
+export function isTombstone(whole: SessionRecord | Tombstone): whole is Tombstone {
+  return 'endedAt' in whole
+}
+
+/**
+ * Whether an installed record takes the place of what a store has under its key: over nothing or an older version,
+ * and never over an end.
+ *
+ * @param present the store's record; `undefined` for none
+ * @param ended whether the store has a tombstone
+ */
+export function takesPlace(present: SessionRecord | undefined, ended: boolean, whole: SessionRecord): boolean {
+  return !ended && (present === undefined || compareVersions(whole.version, present.version) > 0)
+}

@@ -1,0 +1,144 @@
+/**
+ * What runs inside Redis. Each script touches one key, writes with one HSET and sets the time to live by a length, so
+ * that no clock but the nodes' counts.
+ *
+ * A session is a hash with these fields; a value that a node sent is kept as the text that it sent:
+ * - `m`: `version generation pending floor startedAt createdAt lastSeenAt expiresAt retired user`, where `retired` is
+ *   `end,end,` and `user` is `-` or `=` and the user, last since it may hold any character;
+ * - `o`: `;slot count version;slot count version;`, the least recently used first;
+ * - `:name`: `stamp=value`, or `stamp` alone where the field was removed.
+ *
+ * An ended session is a hash with the one field `t`: `endedAt forgetAt`.
+ */
+
+import { createHash } from 'node:crypto'
+import { CLEANING_MARGIN_MS, OPERATION_SLOTS_MAX, RETIRED_MAX } from '../../core/index.ts'
+
+/** A script and the name by which a server that has seen it knows it. */
+export interface Script {
+  readonly text: string
+  readonly sha: string
+}
+
+// Numbers in Lua are doubles, which its own conversion to text cuts to 14 digits.
+const EXACT = `local function exact(number) return string.format('%.17g', number) end`
+
+// Redis takes no time to live above 2^63, and Infinity means a session without an end.
+const LIVE = `
+local function live(ms)
+  if ms < 1e15 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil(ms))) else redis.call('PERSIST', KEYS[1]) end
+end`
+
+/**
+ * `applyChange` of the core, line by line. ARGV: the header (see `encodeChange`), then what its flags announce, then
+ * pairs of a field's name and `=value`, or nothing where it is removed.
+ * Answers `a<version> <generation> <pending>`, `g` gone, `s` superseded, or `c` conflict with the stored field.
+ */
+export const applyScript: Script = script(`
+${EXACT}
+${LIVE}
+local slot, count, began, now, expires, flags = string.match(ARGV[1], '^(%S*) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+local taken = 1
+local function take() taken = taken + 1; return ARGV[taken] end
+local function has(flag) return string.find(flags, flag, 1, true) ~= nil end
+local create, unattended = has('c'), has('u')
+local confirmed, grace, expected, stamp, login
+if has('k') then confirmed = take(); grace = take() end
+if has('x') then expected = ':' .. take(); stamp = take() end
+if has('l') then login = take() end
+
+local held = redis.call('HMGET', KEYS[1], 'm', 'o', 't', expected or 't')
+local meta, operations, tombstone, present = held[1], held[2], held[3], held[4]
+local function conflict() return 'c' .. (expected and present or '') end
+
+local version, generation, pending, floor, started, created, seen, ends, retired, user
+if meta then
+  version, generation, pending, floor, started, created, seen, ends, retired, user =
+    string.match(meta, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S*) (.*)$')
+  local first, last = string.find(operations, ';' .. slot .. ' ', 1, true)
+  if first then
+    local earlier, result, stop = string.match(operations, '^(%S+) ([^;]+)();', last + 1)
+    if tonumber(count) == tonumber(earlier) then return 'a' .. result .. ' ' .. generation .. ' ' .. pending end
+    if tonumber(count) < tonumber(earlier) then return conflict() end
+    operations = string.sub(operations, 1, first) .. string.sub(operations, stop + 1)
+  elseif select(2, string.gsub(operations, ';', ';')) > ${OPERATION_SLOTS_MAX} then
+    operations = string.match(operations, '^;[^;]*(;.*)$')
+  end
+end
+if tombstone or create == (meta ~= false) then return 'g' end
+if create then
+  version, generation, pending, floor, retired, user, operations = '0', began, '0', began, '', '-', ';'
+  started, created, seen, ends = now, now, now, expires
+elseif tonumber(ends) <= tonumber(now) then
+  return 'g'
+end
+if tonumber(began) < tonumber(floor) then return 's' end
+if expected and (present and string.match(present, '^[^=]+') or '') ~= stamp then return conflict() end
+
+local incarnation = string.match(version, '^.*%.') or ''
+local sequence = tonumber(string.sub(version, #incarnation + 1))
+version = incarnation .. exact(sequence + 1)
+if confirmed and tonumber(confirmed) > tonumber(generation) then
+  retired = string.rep(grace .. ',', math.min(tonumber(confirmed) - tonumber(generation), ${RETIRED_MAX})) .. retired
+  retired = string.match(retired, '^${'[^,]*,'.repeat(RETIRED_MAX)}') or retired
+  generation, pending = confirmed, '0'
+end
+if has('r') and tonumber(began) == tonumber(generation) then pending = '1' end
+if login then
+  if sequence ~= 0 then generation = exact(tonumber(generation) + (pending == '1' and 2 or 1)) end
+  floor, pending, retired, user, started = generation, '0', '', '=' .. login, now
+end
+if not unattended then
+  if tonumber(now) > tonumber(seen) then seen = now end
+  if tonumber(expires) > tonumber(ends) then ends = expires end
+end
+
+local writes = {
+  'm', table.concat({ version, generation, pending, floor, started, created, seen, ends, retired, user }, ' '),
+  'o', operations .. slot .. ' ' .. count .. ' ' .. version .. ';',
+}
+for index = taken + 1, #ARGV, 2 do
+  writes[#writes + 1] = ':' .. ARGV[index]
+  writes[#writes + 1] = version .. ARGV[index + 1]
+end
+redis.call('HSET', KEYS[1], unpack(writes))
+if create or not unattended then live(math.max(tonumber(ends) - tonumber(now), 0) + ${CLEANING_MARGIN_MS}) end
+return 'a' .. version .. ' ' .. generation .. ' ' .. pending
+`)
+
+/**
+ * ARGV: the tombstone, its time to live. Answers 1 where there was a session. The delete comes first: after it, a Redis
+ * that has reached its maxmemory lets the tombstone through.
+ */
+export const endScript: Script = script(`
+${LIVE}
+local held = redis.call('HMGET', KEYS[1], 'm', 't')
+local function forget(tombstone) return tonumber(string.match(tombstone, '%S+$')) end
+if held[2] and forget(held[2]) >= forget(ARGV[1]) then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 't', ARGV[1])
+live(tonumber(ARGV[2]))
+return held[1] and 1 or 0
+`)
+
+/** ARGV: incarnation, sequence, time to live, then the hash's fields and values. A record that is as new stays. */
+export const installScript: Script = script(`
+${LIVE}
+local held = redis.call('HMGET', KEYS[1], 'm', 't')
+if held[2] then return 0 end
+if held[1] then
+  local version = string.match(held[1], '^%S+')
+  local incarnation = string.match(version, '^(.*)%.') or '0'
+  local sequence = tonumber(string.match(version, '[^.]+$'))
+  local newer = tonumber(ARGV[1]) - tonumber(incarnation)
+  if newer < 0 or (newer == 0 and tonumber(ARGV[2]) <= sequence) then return 0 end
+  redis.call('DEL', KEYS[1])
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+live(tonumber(ARGV[3]))
+return 1
+`)
+
+function script(text: string): Script {
+  return { text, sha: createHash('sha1').update(text).digest('hex') }
+}
