@@ -20,6 +20,7 @@ export class Engine<Data extends object> {
   readonly #slot = randomBytes(9).toString('base64url')
   #operationCount = 0
   readonly #initial: (() => Data) | undefined
+  #initialNames: readonly string[] | undefined
   readonly #schema: StandardSchema<Data> | undefined
 
   constructor(options: SessionsOptions<Data>, { clock, logger }: { clock: Clock; logger: Logger }) {
@@ -48,10 +49,25 @@ export class Engine<Data extends object> {
 
   /** The data of a new session. */
   async initial(): Promise<object> {
+    const values = await this.#makeInitial()
+    this.#initialNames ??= Object.keys(values)
+    return values
+  }
+
+  /** What a stored session takes from `initial()`: nothing, so that it need not be called, unless it lacks a field. */
+  async initialFor(fields: ReadonlyMap<string, unknown>): Promise<object> {
+    return this.#initialNames?.every((name) => fields.has(name)) ? {} : this.initial()
+  }
+
+  async #makeInitial(): Promise<object> {
     if (this.#initial) return this.#initial()
     if (!this.#schema) return {}
     const result = await this.#schema['~standard'].validate({})
     return result.issues ? {} : result.value
+  }
+
+  get hasSchema(): boolean {
+    return this.#schema !== undefined
   }
 
   /** What is wrong with this data, by field; `undefined` for the whole. Empty without a schema. */

@@ -222,20 +222,20 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   /** What a request's cookies open. */
   async #opening(header: string | undefined): Promise<Opening> {
     const { policy, tokens, events, clock } = this.#engine
-    const initial = await this.#engine.initial()
     const { token, hint } = header === undefined ? {} : readCookies(policy.cookie, header)
-    if (token === undefined) return { initial }
+    if (token === undefined) return this.#blank({})
 
     const reading = tokens.read(token)
     if (reading.kind !== 'valid') {
       events.emit('tokenRefused', { reason: reading.kind })
-      return reading.kind === 'unknownSecret' ? { initial, detached: UNKNOWN_SECRET } : { initial }
+      return this.#blank(reading.kind === 'unknownSecret' ? { detached: UNKNOWN_SECRET } : {})
     }
     const { selector, generation } = reading
     const key = keyOfSelector(selector)
     const record = await this.#read(key, hint === undefined ? undefined : parseVersion(hint))
-    if (!record) return { initial, isPresented: true }
+    if (!record) return this.#blank({ isPresented: true })
 
+    const initial = await this.#engine.initialFor(record.fields)
     const opening: Opening = { initial, isPresented: true, selector, key, generation, record }
     switch (judgeGeneration(record, generation, clock.now())) {
       case 'current':
@@ -246,11 +246,11 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
         return this.#confirm(opening, record, generation)
       case 'superseded':
         events.emit('superseded', { key })
-        return { initial, key, detached: SUPERSEDED }
+        return this.#blank({ key, detached: SUPERSEDED })
       case 'stolen':
         events.emit('stolen', { key, user: record.user, generation })
-        await new OpenSession(this.#engine, opening).end('stolen')
-        return { initial, isPresented: true }
+        await new OpenSession(this.#engine, { ...opening, unattended: true }).end('stolen')
+        return this.#blank({ isPresented: true })
     }
   }
 
@@ -270,17 +270,22 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
         }),
       ),
     )
-    if (result.outcome === 'superseded') return { initial: opening.initial, key: record.key, detached: SUPERSEDED }
-    if (result.outcome !== 'applied') return { initial: opening.initial, isPresented: true }
+    if (result.outcome === 'superseded') return this.#blank({ key: record.key, detached: SUPERSEDED })
+    if (result.outcome !== 'applied') return this.#blank({ isPresented: true })
     const isPending = result.pending && result.generation === generation
     const confirmed = { ...opening, record: { ...record, version: result.version, lastSeenAt: now } }
     return this.#valid(isPending ? { ...confirmed, successor: generation + 1 } : confirmed)
   }
 
+  /** Nothing is stored that this client may see. */
+  async #blank(rest: Omit<Opening, 'initial'>): Promise<Opening> {
+    return { ...rest, initial: await this.#engine.initial() }
+  }
+
   /** Treats a stored session that does not fit the schema as `onInvalid` says. */
   async #valid(opening: Opening): Promise<Opening> {
     const { key, record } = opening
-    if (!record || key === undefined) return opening
+    if (!record || key === undefined || !this.#engine.hasSchema) return opening
     const session = new OpenSession(this.#engine, opening)
     const issues = await this.#engine.issues(() => ({ ...session.data }))
     if (issues.size === 0) return opening
@@ -292,9 +297,9 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
         return opening
       case 'end':
         await session.end('invalid')
-        return { initial: opening.initial, isPresented: true }
+        return this.#blank({ isPresented: true })
       case 'reset-field':
-        return { ...opening, resetFields: fields }
+        return { ...opening, initial: await this.#engine.initial(), resetFields: fields }
     }
   }
 

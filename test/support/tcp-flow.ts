@@ -34,7 +34,6 @@ export class Flow {
       if (rules.receive(chunk)) this.#push(chunk)
     })
     source.on('end', () => this.#push(undefined))
-    sink.on('drain', () => this.proceed())
     for (const socket of [source, sink]) socket.once('close', () => clearTimeout(this.#timer))
   }
 

@@ -184,7 +184,7 @@ function matcher(match: BytesMatch): Watch['matches'] {
   const tails = new WeakMap<Connection, Buffer>()
   const tailBytes = Buffer.byteLength(match) - 1
   return (connection, chunk) => {
-    const bytes = Buffer.concat([Buffer.alloc(0), chunk])
+    const bytes = Buffer.concat([tails.get(connection) ?? Buffer.alloc(0), chunk])
     tails.set(connection, bytes.subarray(Math.max(0, bytes.length - tailBytes)))
     return bytes.includes(match)
   }

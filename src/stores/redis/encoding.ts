@@ -4,10 +4,11 @@ import { CLEANING_MARGIN_MS } from '../../core/index.ts'
 import type {
   Change,
   ChangeResult,
+  End,
+  EndResult,
   OperationResult,
   SessionRecord,
   StoredField,
-  Tombstone,
 } from '../../core/index.ts'
 import type { Version } from '../../token/index.ts'
 
@@ -53,13 +54,21 @@ export function decodeResult(reply: unknown): ChangeResult {
     case 'c':
       return { outcome: 'conflict', field: text.length > 1 ? decodeField(text.slice(1)) : undefined }
     default:
-      throw new Error(`the script answered ${JSON.stringify(text.slice(0, 40))}, which this version does not know`)
+      throw unknownReply(reply)
   }
 }
 
 /** Arguments of the end script. */
-export function encodeTombstone({ endedAt, forgetAt }: Tombstone): string[] {
-  return [`${endedAt} ${forgetAt}`, `${Math.max(forgetAt - endedAt, 0)}`]
+export function encodeEnd({ endedAt, forgetAt, generation }: End): string[] {
+  const args = [`${endedAt} ${forgetAt}`, `${Math.max(forgetAt - endedAt, 0)}`]
+  if (generation !== undefined) args.push(`${generation}`)
+  return args
+}
+
+/** Answer of the end script. */
+export function decodeEndResult(reply: unknown): EndResult {
+  if (reply === 'ended' || reply === 'gone' || reply === 'superseded') return reply
+  throw unknownReply(reply)
 }
 
 /** Arguments of the install script. */
@@ -108,6 +117,12 @@ export function decodeRecord(key: string, reply: unknown): SessionRecord | undef
     for (const [name, text] of Object.entries(reply)) take(name, String(text))
   }
   return meta === undefined ? undefined : toRecord(key, meta, operations, fields)
+}
+
+function unknownReply(reply: unknown): Error {
+  return new Error(
+    `the script answered ${JSON.stringify(String(reply).slice(0, 40))}, which this version does not know`,
+  )
 }
 
 function toRecord(

@@ -11,7 +11,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   NOREPLICAS: 'too few replicas are connected to it for min-replicas-to-write',
   NOAUTH: 'it asks for a password; put it into the url or the client',
   WRONGPASS: 'the user name or the password is wrong',
-  NOPERM: 'the user lacks a right; it needs HGETALL, HMGET, HSET, DEL, PEXPIRE, PERSIST, EVALSHA, EVAL and PING on the keys with keyPrefix',
+  NOPERM:
+    'the user lacks a right; it needs HGETALL, HMGET, HSET, DEL, PEXPIRE, PERSIST, EVALSHA, EVAL and PING on the keys with keyPrefix',
   WRONGTYPE: 'another application keeps something else under this key; give redisStore a keyPrefix of its own',
   MOVED: 'it is a node of a Cluster, which this version does not support; give one server',
   ASK: 'it is a node of a Cluster, which this version does not support; give one server',
@@ -35,7 +36,8 @@ export function isUnknownScript(error: unknown): boolean {
 export function toStoreError(error: unknown): SojournError {
   if (error instanceof SojournError) return error
   const message = messageOf(error)
-  if (!isReply(error)) return new StoreUnavailableError(`Redis cannot be reached: ${message}`, { cause: toCause(error) })
+  if (!isReply(error))
+    return new StoreUnavailableError(`Redis cannot be reached: ${message}`, { cause: toCause(error) })
   const advice = ADVICE[CODE_WITHIN.exec(message)?.[1] ?? '']
   return new StoreUnavailableError(`Redis refused${advice === undefined ? '' : `, since ${advice}`}: ${message}`, {
     cause: toCause(error),

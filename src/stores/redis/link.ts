@@ -15,13 +15,15 @@ const CALLS_MAX = 10_000
 export class Link {
   readonly #client: Client
   readonly #deadlineMs: number
-  readonly #wentAway: (error: Error | undefined) => void
+  readonly #wentAway: (error: Error) => void
   readonly #cameBack: () => void
   readonly #onReady = (): void => this.#arrive()
   readonly #onEnd = (): void => this.#away?.refuse()
   readonly #onError = (error?: Error): void => {
     this.#lastError = error
-    if (this.#client.state === 'away') this.#leave()
+    const { state } = this.#client
+    if (state === 'away') this.#leave()
+    if (state === 'closed') this.#away?.refuse()
   }
   #callCount = 0
   #lastError: Error | undefined
@@ -30,7 +32,7 @@ export class Link {
   /** `wentAway` and `cameBack` tell once each time that the connection is lost and restored. */
   constructor(
     client: Client,
-    { deadlineMs, wentAway, cameBack }: { deadlineMs: number; wentAway: (error?: Error) => void; cameBack: () => void },
+    { deadlineMs, wentAway, cameBack }: { deadlineMs: number; wentAway: (error: Error) => void; cameBack: () => void },
   ) {
     this.#client = client
     // A little before the deadline of the caller, who would otherwise hear only that it took too long.
@@ -46,7 +48,7 @@ export class Link {
   /** Stops listening to the client. */
   detach(): void {
     this.#away?.refuse()
-    this.#arrive()
+    this.#away = undefined
     this.#client.off('ready', this.#onReady)
     this.#client.off('end', this.#onEnd)
     this.#client.off('error', this.#onError)
@@ -92,41 +94,33 @@ export class Link {
 
   #whenBack(): Promise<void> {
     if (this.#client.state === 'closed') {
-      const message = `the Redis client is not connected: ${this.#client.howToOpen}`
-      return Promise.reject(new StoreUnavailableError(message, this.#cause()))
+      return Promise.reject(new StoreUnavailableError(`the Redis client is not connected: ${this.#client.howToOpen}`))
     }
     return this.#leave().back
   }
 
   #leave(): Away {
     if (this.#away) return this.#away
-    this.#wentAway(this.#lastError)
-    return (this.#away = new Away(this.#deadlineMs, () => this.#awayError()))
+    this.#away = new Away(this.#deadlineMs, () => this.#awayError())
+    this.#wentAway(this.#awayError())
+    return this.#away
   }
 
   #arrive(): void {
+    this.#lastError = undefined
     if (!this.#away) return
     this.#away.end()
     this.#away = undefined
-    this.#lastError = undefined
     this.#cameBack()
   }
 
   #lateError(): Error {
     if (this.#client.state !== 'ready') return this.#awayError()
-    const took = `Redis did not answer within ${this.#deadlineMs} ms`
-    return this.#lastError
-      ? new StoreUnavailableError(`${took}: ${this.#lastError.message}`, this.#cause())
-      : new StoreTimeoutError(`${took}; a change may still be applied`)
+    return new StoreTimeoutError(`Redis did not answer within ${this.#deadlineMs} ms; a change may still be applied`)
   }
 
   #awayError(): Error {
-    const reason = this.#lastError ? `: ${toCause(this.#lastError).message}` : ''
-    return new StoreUnavailableError(`Redis cannot be reached${reason}`, this.#cause())
-  }
-
-  #cause(): { cause?: Error } {
-    return this.#lastError ? { cause: toCause(this.#lastError) } : {}
+    return this.#lastError ? toStoreError(this.#lastError) : new StoreUnavailableError('Redis cannot be reached')
   }
 }
 

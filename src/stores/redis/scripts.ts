@@ -107,18 +107,23 @@ return 'a' .. version .. ' ' .. generation .. ' ' .. pending
 `)
 
 /**
- * ARGV: the tombstone, its time to live. Answers 1 where there was a session. The delete comes first: after it, a Redis
- * that has reached its maxmemory lets the tombstone through.
+ * ARGV: the tombstone, its time to live, and the least generation that may end the session, if any. Answers `ended`,
+ * `gone` or `superseded`. The delete comes first: after it, a Redis that has reached its maxmemory lets the tombstone through.
  */
 export const endScript: Script = script(`
 ${LIVE}
 local held = redis.call('HMGET', KEYS[1], 'm', 't')
+local meta, tombstone = held[1], held[2]
 local function forget(tombstone) return tonumber(string.match(tombstone, '%S+$')) end
-if held[2] and forget(held[2]) >= forget(ARGV[1]) then return 0 end
+if tombstone and forget(tombstone) >= forget(ARGV[1]) then return 'gone' end
+if meta and ARGV[3] then
+  local floor = string.match(meta, '^%S+ %S+ %S+ (%S+)')
+  if tonumber(ARGV[3]) < tonumber(floor) then return 'superseded' end
+end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 't', ARGV[1])
 live(tonumber(ARGV[2]))
-return held[1] and 1 or 0
+return meta and 'ended' or 'gone'
 `)
 
 /** ARGV: incarnation, sequence, time to live, then the hash's fields and values. A record that is as new stays. */

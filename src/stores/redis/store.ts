@@ -2,39 +2,103 @@ import { StoreUnavailableError } from '../../core/index.ts'
 import type {
   Change,
   ChangeResult,
+  End,
+  EndResult,
   SessionRecord,
   Store,
   StoreContext,
   Tombstone,
 } from '../../core/index.ts'
 import type { Client } from './client.ts'
-import { decodeRecord, decodeResult, encodeChange, encodeRecord, encodeTombstone } from './encoding.ts'
+import { decodeRecord, decodeResult, decodeEndResult, encodeChange, encodeEnd, encodeRecord } from './encoding.ts'
 import { Link } from './link.ts'
+import { type OwnClient, openOwnClient } from './own-client.ts'
 import { applyScript, endScript, installScript, type Script } from './scripts.ts'
 
-/** A client, and how it is opened and closed where it is our own. */
-export interface ClientSource {
-  /** Called once; the client may still be connecting. */
-  make(deadlineMs: number): Promise<Client>
-  /** Rejects with the reason why it is not connected. */
-  connected(client: Client, deadlineMs: number): Promise<void>
-  close(client: Client): void
-}
+/** Where the connection comes from: a client that was given, or the URL for one of our own. */
+export type RedisSource = { readonly client: Client } | { readonly url: string }
 
+/** A store on one Redis. Each call is one command about one key, and each may be sent again. */
 export class RedisStore implements Store {
-  readonly #source: ClientSource
+  readonly #source: RedisSource
   readonly #keyPrefix: string
   readonly #context: StoreContext
-  #client: Client | undefined
+  #own: OwnClient | undefined
+  #opening: Promise<Link> | undefined
   #link: Link | undefined
+  #isServing = false
   #isClosed = false
 
-  constructor(source: ClientSource, keyPrefix: string, context: StoreContext) {
+  constructor(source: RedisSource, keyPrefix: string, context: StoreContext) {
     this.#source = source
     this.#keyPrefix = keyPrefix
     this.#context = context
   }
 
   async ready(): Promise<void> {
+    this.#opening ??= this.#open()
+    try {
+      this.#link = await this.#opening
+    } catch (error) {
+      this.#opening = undefined
+      throw error
+    }
+    await this.check()
+    this.#isServing = true
+  }
+
+  async read(key: string): Promise<SessionRecord | undefined> {
+    return decodeRecord(key, await this.#reach().send(['HGETALL', this.#keyPrefix + key]))
+  }
+
+  async apply(change: Change): Promise<ChangeResult> {
+    return decodeResult(await this.#run(applyScript, change.key, encodeChange(change)))
+  }
+
+  async end(end: End): Promise<EndResult> {
+    return decodeEndResult(await this.#run(endScript, end.key, encodeEnd(end)))
+  }
+
+  async install(whole: SessionRecord | Tombstone): Promise<void> {
+    if ('endedAt' in whole) await this.end(whole)
+    else await this.#run(installScript, whole.key, encodeRecord(whole, this.#context.clock.now()))
+  }
+
+  async check(): Promise<void> {
+    await this.#reach().send(['PING'])
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#link?.detach()
+    this.#own?.close()
+  }
+
+  #run(script: Script, key: string, args: readonly string[]): Promise<unknown> {
+    return this.#reach().send(['EVALSHA', script.sha, '1', this.#keyPrefix + key, ...args], script)
+  }
+
+  #reach(): Link {
+    if (!this.#link || this.#isClosed) throw new StoreUnavailableError('the redis store is not open')
+    return this.#link
+  }
+
+  async #open(): Promise<Link> {
+    const { logger, deadlineMs } = this.#context
+    if ('url' in this.#source) this.#own = await openOwnClient(this.#source.url, deadlineMs)
+    const client = 'url' in this.#source ? this.#own?.client : this.#source.client
+    if (!client || this.#isClosed) {
+      this.#own?.close()
+      throw new StoreUnavailableError('the redis store was closed while it was opened')
+    }
+    return new Link(client, {
+      deadlineMs,
+      wentAway: (error) => {
+        if (this.#isServing) logger.warn({ store: 'redis', error }, `lost the connection: ${error.message}`)
+      },
+      cameBack: () => {
+        if (this.#isServing) logger.info({ store: 'redis' }, 'the connection to Redis is back')
+      },
+    })
   }
 }
