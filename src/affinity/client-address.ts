@@ -1,3 +1,4 @@
+// oxlint-disable-next-line no-restricted-imports -- These two parse text and open nothing.
 import { isIPv4, isIPv6 } from 'node:net'
 
 const UNIX_BYTES = [0, 0, 0] as const

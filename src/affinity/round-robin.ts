@@ -42,8 +42,7 @@ export class RoundRobinWalk<S extends AffinityServer> implements AffinityWalk<S>
   next(): S | undefined {
     if (this.#current) throw new Error('report failed() or succeeded() of the last server before asking for the next')
     if (this.#isEnded) return undefined
-    const nowS = this.peers.nowS()
-    const peer = this.isSingle ? this.#pickSingle() : this.pick(nowS)
+    const peer = this.pick(this.peers.nowS())
     if (!peer) {
       this.#isEnded = true
       return undefined
@@ -55,14 +54,15 @@ export class RoundRobinWalk<S extends AffinityServer> implements AffinityWalk<S>
 
   failed(): void {
     const peer = this.#takeCurrent()
-    if (!this.isSingle) markFailed(peer, this.peers.nowS())
+    // A lone server is never left alone: there is nobody else to go to.
+    if (this.peers.all.length > 1) markFailed(peer, this.peers.nowS())
     this.#triesLeft -= 1
     if (this.#triesLeft <= 0) this.#isEnded = true
   }
 
   succeeded(): void {
     const peer = this.#takeCurrent()
-    if (!this.isSingle) markSucceeded(peer)
+    markSucceeded(peer)
     this.#isEnded = true
   }
 
@@ -80,16 +80,6 @@ export class RoundRobinWalk<S extends AffinityServer> implements AffinityWalk<S>
     best.currentWeight -= total
     markPicked(best, nowS)
     return best
-  }
-
-  /** With one server there is no choice, and failures never take it away. */
-  private get isSingle(): boolean {
-    return this.peers.all.length === 1
-  }
-
-  #pickSingle(): Peer<S> | undefined {
-    const [peer] = this.peers.all
-    return peer?.down ? undefined : peer
   }
 
   #takeCurrent(): Peer<S> {

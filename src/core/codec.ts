@@ -14,7 +14,7 @@ const PLAIN_DEPTH_MAX = 100
 export function encodeValue(field: string, value: unknown): string {
   if (isPlain(value, 0)) return JSON.stringify(value)
   try {
-    return EXACT_MARK + stringify(value)
+    return EXACT_MARK + stringify(value, { refused: refuseInexact })
   } catch (error) {
     const path = error instanceof DevalueError ? error.path : ''
     const reason = error instanceof Error ? error.message : String(error)
@@ -30,12 +30,24 @@ export function encodeValue(field: string, value: unknown): string {
 export function decodeValue(field: string, text: string): unknown {
   try {
     return text.startsWith(EXACT_MARK) ? parse(text.slice(1)) : JSON.parse(text)
-  } catch (error) {
-    throw new SessionInvalidError(
-      `session field ${JSON.stringify(field)} is damaged in the store: ${String(error)}`,
-      field,
-    )
+  } catch {
+    // the reason would quote the content, which has no place in a log
+    throw new SessionInvalidError(`session field ${JSON.stringify(field)} is damaged in the store`, field)
   }
+}
+
+/** devalue takes a subclass for its base and drops names beside an array's items. What it would change is refused. */
+function refuseInexact(value: unknown): false {
+  if (typeof value !== 'object' || value === null) return false
+  const type = Object.prototype.toString.call(value).slice('[object '.length, -1)
+  if (type === 'Object') return false // devalue refuses a class instance itself
+  const prototype: unknown = Object.getPrototypeOf(value)
+  const made = (prototype as { constructor?: { name?: string } } | null)?.constructor?.name ?? 'without a prototype'
+  if (made !== type.slice(type.lastIndexOf('.') + 1)) throw new TypeError(`cannot keep a ${type} that is a ${made}`)
+  if (Array.isArray(value) && !/^\d+$/.test(Object.keys(value).at(-1) ?? '0')) {
+    throw new TypeError('cannot keep names beside the items of an array')
+  }
+  return false
 }
 
 /** Whether JSON keeps the value exactly. A cycle runs into the depth limit and so to devalue, which keeps cycles. */
@@ -61,5 +73,6 @@ function isPlain(value: unknown, depth: number): boolean {
 
 function isPlainArray(items: readonly unknown[], depth: number): boolean {
   if (Object.getPrototypeOf(items) !== Array.prototype || Object.keys(items).length !== items.length) return false
-  return items.every((item) => isPlain(item, depth + 1))
+  for (const item of items) if (!isPlain(item, depth + 1)) return false // `every` would pass over a hole
+  return true
 }

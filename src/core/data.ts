@@ -18,7 +18,7 @@ interface Field {
    */
   state: 'encoded' | 'initial' | 'decoded' | 'assigned' | 'removed'
   value: unknown
-  /** Of a field from `initial()` that was handed out as an object: its encoding before. */
+  /** Of a field from `initial()` that was handed out as an object, assigned or removed: its encoding before. */
   baseline?: string
 }
 
@@ -38,6 +38,16 @@ export class SessionFields {
    * @param initial what `initial()` returned: the values of fields that the store has never had
    */
   constructor(stored: ReadonlyMap<string, StoredField>, initial: object) {
+    this.#load(stored, initial)
+  }
+
+  /** Forgets everything, as where a session ended and another begins; whoever holds `proxy` goes on with that one. */
+  restart(initial: object): void {
+    this.#fields.clear()
+    this.#load(new Map(), initial)
+  }
+
+  #load(stored: ReadonlyMap<string, StoredField>, initial: object): void {
     for (const [name, field] of stored) {
       this.#fields.set(name, { stored: field, state: field.value === null ? 'removed' : 'encoded', value: undefined })
     }
@@ -68,8 +78,9 @@ export class SessionFields {
     if (field.state === 'encoded') {
       field.value = decodeValue(name, field.stored?.value ?? 'null')
       field.state = 'decoded'
-    } else if (field.state === 'initial' && isObject(field.value)) {
-      field.baseline ??= encodeValue(name, field.value)
+    } else if (field.state === 'initial' && field.baseline === undefined && isObject(field.value)) {
+      field.baseline = encodeValue(name, field.value)
+      field.value = decodeValue(name, field.baseline) // a copy: `initial` may hand the same object to every visitor
     }
     return field.value
   }
@@ -83,8 +94,9 @@ export class SessionFields {
 
   remove(name: string): void {
     const field = this.#fields.get(name)
-    if (!field) return
-    if (field.stored || field.state === 'initial' || field.baseline !== undefined) {
+    if (!field || field.state === 'removed') return
+    if (field.state === 'initial') field.baseline ??= encodeValue(name, field.value)
+    if (field.stored || field.baseline !== undefined) {
       Object.assign(field, { state: 'removed', value: undefined })
     } else this.#fields.delete(name)
   }
@@ -137,10 +149,9 @@ export class SessionFields {
   changes(whole = false): FieldChanges {
     const changes = new Map<string, string | null>()
     for (const [name, field] of this.#fields) {
-      const change =
-        this.#change(name, field) ?? (whole && field.state !== 'removed' ? this.#encoded(name, field) : undefined)
-      if (change === undefined) continue
-      changes.set(name, change)
+      let change = this.#change(name, field)
+      if (change === undefined && whole && field.state !== 'removed') change = this.#encoded(name, field)
+      if (change !== undefined) changes.set(name, change)
     }
     return changes
   }
@@ -148,6 +159,18 @@ export class SessionFields {
   get isChanged(): boolean {
     for (const [name, field] of this.#fields) if (this.#change(name, field) !== undefined) return true
     return false
+  }
+
+  /** The fields that are changed, those included that cannot be stored. */
+  get changedNames(): string[] {
+    const isChanged = (name: string, field: Field): boolean => {
+      try {
+        return this.#change(name, field) !== undefined
+      } catch {
+        return true
+      }
+    }
+    return [...this.#fields].filter(([name, field]) => isChanged(name, field)).map(([name]) => name)
   }
 
   /** @throws SessionTooLargeError when the session with these changes is larger than `bytesMax` or has too many fields */
@@ -190,7 +213,7 @@ export class SessionFields {
       })
     else {
       field.stored = stored
-      if (field.state === 'initial' && stored) field.state = 'decoded'
+      if (field.state === 'initial' && stored) field.state = field.baseline === undefined ? 'encoded' : 'decoded'
     }
   }
 

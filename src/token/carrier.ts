@@ -46,6 +46,9 @@ export function toCookiePolicy(options: CookieOptions = {}): CookiePolicy {
   }
   if (/^__secure-/i.test(name) && !secure)
     throw new TypeError(`cookie.name: browsers drop ${name} unless it is secure; drop the prefix or 'secure: false'`)
+  if (domain === '') throw new TypeError('cookie.domain is empty; leave it out for this host alone')
+  if (path !== undefined && !path.startsWith('/'))
+    throw new TypeError(`cookie.path: browsers ignore ${JSON.stringify(path)}, which does not begin with '/'`)
   if (sameSite === 'none' && !secure) throw new TypeError("cookie.sameSite: browsers drop 'none' without 'secure'")
   if (partitioned && !secure) throw new TypeError("cookie.partitioned: browsers drop it without 'secure'")
   if (!['lax', 'strict', 'none'].includes(sameSite)) throw new TypeError("cookie.sameSite is 'lax', 'strict' or 'none'")

@@ -129,6 +129,46 @@ suite('walks', () => {
     assert.equal(affinity.choose(clientIp)?.name, 'a')
   })
 
+  test('a success that began before a failure does not clear it', () => {
+    const affinity = roundRobin([{ name: 'a' }, { name: 'b' }])
+    const early = affinity.begin()
+    assert.equal(early.next()?.name, 'a')
+    assert.equal(affinity.choose()?.name, 'b')
+    const late = affinity.begin()
+    assert.equal(late.next()?.name, 'a')
+    late.failed()
+    early.succeeded()
+    const after = Array.from({ length: 9 }, () => affinity.choose()?.name)
+    assert.deepEqual(new Set(after), new Set(['b']))
+  })
+
+  test('a lone server is offered however often it failed', () => {
+    for (const affinity of [ipHash([{ name: 'a' }]), roundRobin([{ name: 'a' }])]) {
+      for (let index = 0; index < 5; index += 1) {
+        const walk = affinity.begin('127.0.0.1')
+        assert.equal(walk.next()?.name, 'a')
+        walk.failed()
+        assert.equal(walk.next(), undefined)
+      }
+    }
+  })
+
+  test('maxFails failures are needed, and 0 never counts', () => {
+    const affinity = roundRobin([
+      { name: 'a', maxFails: 3 },
+      { name: 'b', maxFails: 0, weight: 9 },
+    ])
+    const counts = { a: 0, b: 0 }
+    for (let index = 0; index < 200; index += 1) {
+      const walk = affinity.begin()
+      const name = walk.next()?.name
+      if (name === 'a') counts.a += 1
+      if (name === 'b') counts.b += 1
+      walk.failed()
+    }
+    assert.deepEqual(counts, { a: 3, b: 197 })
+  })
+
   test('setDown() moves the clients of that server and no others, and back', () => {
     const affinity = ipHash(three)
     const clients = Array.from({ length: 200 }, (_, index) => `10.${index}.7.1`)

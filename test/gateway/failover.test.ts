@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { suite, test, type TestContext } from 'node:test'
 import { type AffinityServer, ipHash, roundRobin } from '../../src/affinity/index.ts'
-import { refusingUrl, send, startBackend, startGateway, stop } from './support/servers.ts'
+import { REFUSING_URL, send, startBackend, startGateway, stop } from './support/servers.ts'
 
 suite('a server that cannot be reached', () => {
   for (const method of ['GET', 'POST']) {
@@ -15,8 +15,8 @@ suite('a server that cannot be reached', () => {
         req.on('data', (chunk: Buffer) => hash.update(chunk)).on('end', () => res.end(hash.digest('hex')))
       })
       const dead = [
-        { name: 'a', url: await refusingUrl() },
-        { name: 'b', url: await refusingUrl() },
+        { name: 'a', url: REFUSING_URL },
+        { name: 'b', url: REFUSING_URL },
       ]
       const servers = [...dead, { name: 'c', url: backend.url }]
       const tried: string[] = []
@@ -59,8 +59,8 @@ suite('a server that cannot be reached', () => {
 
   test('with no server left the client gets 502, body or not, and its connection goes on', async (t) => {
     const servers = [
-      { name: 'a', url: await refusingUrl() },
-      { name: 'b', url: await refusingUrl() },
+      { name: 'a', url: REFUSING_URL },
+      { name: 'b', url: REFUSING_URL },
     ]
     const { url } = await startGateway(t, { servers })
     assert.equal((await send(url)).status, 502)

@@ -4,7 +4,7 @@ import { Agent, request, type ServerResponse } from 'node:http'
 import { suite, test } from 'node:test'
 import { roundRobin } from '../../src/affinity/index.ts'
 import { createGateway, type GatewayChoice } from '../../src/gateway/index.ts'
-import { openSocket, readAll, readUntil, refusingUrl, send, startBackend, startGateway } from './support/servers.ts'
+import { openSocket, readAll, readUntil, REFUSING_URL, send, startBackend, startGateway } from './support/servers.ts'
 
 suite('what passes', () => {
   test('method, target, status, message, body and repeated headers pass unchanged', async (t) => {
@@ -209,7 +209,7 @@ suite('bad options are refused with what to do', () => {
 suite('the life of a gateway', () => {
   test('listen() rejects with the reason when the port is taken', async (t) => {
     const backend = await startBackend(t, (_, res) => res.end())
-    await using gateway = createGateway({ servers: [{ name: 'a', url: await refusingUrl() }] })
+    await using gateway = createGateway({ servers: [{ name: 'a', url: REFUSING_URL }] })
     await assert.rejects(gateway.listen({ port: backend.port }), { code: 'EADDRINUSE' })
   })
 
@@ -217,11 +217,12 @@ suite('the life of a gateway', () => {
     const { promise: asked, resolve: ask } = Promise.withResolvers<() => void>()
     const backend = await startBackend(t, (_, res) => ask(() => res.end('done')))
     const { gateway, url } = await startGateway(t, { servers: [{ name: 'a', url: backend.url }] })
+    gateway.server.keepAliveTimeout = 0
     const agent = new Agent({ keepAlive: true })
     t.after(() => agent.destroy())
     const outgoing = request(url, { agent }).end()
     const answer = await asked
-    const closed = gateway.close()
+    const closed = gateway.close({ deadline: 2 ** 30 })
     answer()
     const [response] = await once(outgoing, 'response')
     assert.equal(String((await once(response, 'data'))[0]), 'done')

@@ -7,7 +7,7 @@ import {
   openSocket,
   readAll,
   readUntil,
-  refusingUrl,
+  REFUSING_URL,
   send,
   startBackend,
   startGateway,
@@ -36,7 +36,7 @@ suite('upgrades', () => {
   test('a refused connection: the next server is tried', async (t) => {
     const { backend } = await startEcho(t)
     const servers = [
-      { name: 'a', url: await refusingUrl() },
+      { name: 'a', url: REFUSING_URL },
       { name: 'b', url: backend.url },
     ]
     const { port } = await startGateway(t, { servers, affinity: 'round-robin' })
@@ -64,7 +64,7 @@ suite('upgrades', () => {
   })
 
   test('no server left: 502; an upgrade with a body: 400', async (t) => {
-    const { port } = await startGateway(t, { servers: [{ name: 'a', url: await refusingUrl() }] })
+    const { port } = await startGateway(t, { servers: [{ name: 'a', url: REFUSING_URL }] })
     assert.match(await readAll(await openSocket(t, port, ASK)), /^HTTP\/1.1 502 /)
     const withBody = ASK.replace('Host', 'Content-Length: 3\r\nHost') + 'abc'
     assert.match(await readAll(await openSocket(t, port, withBody)), /^HTTP\/1.1 400 /)

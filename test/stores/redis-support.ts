@@ -1,5 +1,6 @@
 /** Redis stores for tests. */
 
+import { randomBytes } from 'node:crypto'
 import { createKeyRing } from '../../src/token/index.ts'
 import type { Logger, Store, StoreContext } from '../../src/core/index.ts'
 import { redisStore, type RedisStoreOptions } from '../../src/stores/redis/index.ts'
@@ -13,7 +14,7 @@ export const silent: Logger = { info() {}, warn() {}, error() {} }
 
 /** What `createSessions` would give to the store. */
 export function contextOf(parts: Partial<StoreContext> = {}): StoreContext {
-  const keyRing = createKeyRing('a secret of the tests that is long enough 0123456789')
+  const keyRing = createKeyRing(randomBytes(32).toString('base64url'))
   return { keyRing, clock: { now: Date.now }, logger: silent, deadlineMs: 1_000, dropped() {}, ...parts }
 }
 

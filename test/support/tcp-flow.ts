@@ -34,13 +34,14 @@ export class Flow {
       if (rules.receive(chunk)) this.#push(chunk)
     })
     source.on('end', () => this.#push(undefined))
+    sink.on('drain', () => this.proceed())
     for (const socket of [source, sink]) socket.once('close', () => clearTimeout(this.#timer))
   }
 
   /** Passes on what is due and allowed. */
   proceed(): void {
     clearTimeout(this.#timer)
-    if (this.#sink.destroyed || this.#rules.isHeld()) return
+    if (this.#sink.destroyed || this.#sink.writableEnded || this.#rules.isHeld()) return
     for (let head = this.#queue[0]; head !== undefined && !this.#sink.writableNeedDrain; head = this.#queue[0]) {
       const waitMs = head.dueMs - performance.now()
       if (waitMs > 0) {

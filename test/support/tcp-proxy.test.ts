@@ -120,6 +120,17 @@ describe('the TCP proxy', () => {
     for (const promise of waiting) await assert.rejects(promise, /the proxy was closed/)
   })
 
+  test('swallows the whole of a lost answer, and lets the server come to its end', async () => {
+    await using setup = await proxied()
+    const client = await open(setup.proxy)
+    const dropped = setup.proxy.dropNextAnswer('long')
+    client.write('long')
+    await dropped
+    assert.equal(client.readableLength, 0)
+    assert.ok(setup.proxy.bytes.down >= longAnswerBytes)
+    assert.equal(setup.received(), 'long and its end')
+  })
+
   test('says so where the server ends before it has answered', async () => {
     await using setup = await proxied()
     const client = await open(setup.proxy)
@@ -164,7 +175,9 @@ interface Setup extends AsyncDisposable {
   broken(): Promise<unknown>
 }
 
-/** A proxy before a server that sends back what it receives, and resets the connection at the word `reset`. */
+const longAnswerBytes = 4 * queueBytesMax
+
+/** A proxy before a server that sends back what it receives, and more at `long`, and resets the connection at `reset`. */
 async function proxied(): Promise<Setup> {
   const sockets: Socket[] = []
   const texts: string[] = []
@@ -172,7 +185,9 @@ async function proxied(): Promise<Setup> {
     const index = sockets.push(socket) - 1
     texts[index] = ''
     socket.on('error', () => undefined)
+    socket.on('end', () => (texts[index] += ' and its end'))
     socket.on('data', (chunk) => {
+      if (chunk.toString('latin1') === 'long') socket.write(Buffer.alloc(longAnswerBytes))
       if (chunk.toString('latin1') === 'reset') socket.resetAndDestroy()
       texts[index] += chunk.toString('latin1', 0, 100)
     })
@@ -183,7 +198,7 @@ async function proxied(): Promise<Setup> {
   return {
     proxy,
     received: () => texts[0] ?? '',
-    broken: () => Promise.all(sockets.map((socket) => once(socket, 'close'))),
+    broken: () => Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)))),
     async [Symbol.asyncDispose]() {
       await proxy.close()
       server.close()

@@ -88,7 +88,7 @@ export async function startTcpProxy({ to }: TcpProxyOptions): Promise<TcpProxy> 
   function receive(connection: Connection, direction: Direction, chunk: Buffer): boolean {
     bytes[direction] += chunk.length
     notify(connection, direction, 'received', chunk)
-    if (connection.answer === 'passes' || direction === 'up') return connection.answer !== 'dropped'
+    if (connection.answer === 'passes' || direction === 'up') return true
     if (connection.answer === 'awaited') {
       connection.answer = 'dropped'
       connection.client.resetAndDestroy()

@@ -1,12 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { refusingUrl } from './servers.ts'
 
 const START_TRIES_MAX = 200
 
@@ -19,8 +18,7 @@ export const nginxMissing: string | false =
 /** Starts a real nginx in front of an upstream; it ends with its test. Believes X-Forwarded-For from 127.0.0.1. */
 export async function startNginx(t: TestContext, upstreamLines: readonly string[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sojourn-nginx-'))
-  const url = await refusingUrl()
-  const { port } = new URL(url)
+  const port = await freePort()
   const config = join(folder, 'nginx.conf')
   await writeFile(config, toConfig(folder, port, upstreamLines))
   const child = spawn('nginx', ['-p', folder, '-c', config, '-e', join(folder, 'error.log')], {
@@ -33,10 +31,20 @@ export async function startNginx(t: TestContext, upstreamLines: readonly string[
     await rm(folder, { recursive: true, force: true })
   })
   for (let index = 0; index < START_TRIES_MAX && child.exitCode === null; index += 1) {
-    if (await accepts(Number(port))) return url
+    if (await accepts(port)) return `http://127.0.0.1:${port}`
     await setTimeout(20)
   }
   throw new Error('nginx did not start; its reason is above')
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (typeof address !== 'object' || !address) throw new Error('not listening on a port')
+  return address.port
 }
 
 async function accepts(port: number): Promise<boolean> {
@@ -51,7 +59,7 @@ async function accepts(port: number): Promise<boolean> {
   }
 }
 
-function toConfig(folder: string, port: string, upstreamLines: readonly string[]): string {
+function toConfig(folder: string, port: number, upstreamLines: readonly string[]): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `${name}_temp_path ${folder}/${name};`,
   )

@@ -49,14 +49,8 @@ export async function stop(server: Server): Promise<void> {
   await closed
 }
 
-/** The URL of a port where nobody listens. */
-export async function refusingUrl(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const port = portOf(server)
-  await stop(server)
-  return `http://127.0.0.1:${port}`
-}
+/** Port 1 is tcpmux, which nobody runs, and no server gets it by chance: connections to it are refused. */
+export const REFUSING_URL = 'http://127.0.0.1:1'
 
 export async function startGateway(
   t: TestContext,

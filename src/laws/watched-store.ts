@@ -1,0 +1,100 @@
+import { inspect } from 'node:util'
+import type {
+  Change,
+  ChangeResult,
+  ReadOptions,
+  SessionRecord,
+  Store,
+  StoreContext,
+  StoreDefinition,
+  Tombstone,
+} from '../core/index.ts'
+import type { Barriers } from './steps.ts'
+
+/** What is to happen to the next `apply` of a node. */
+export interface ApplyPlan {
+  /** Waits here before the store is asked. */
+  readonly before?: string
+  /** Waits here after the store has answered. */
+  readonly after?: string
+  /** Sends the change twice, as a client library does that lost the answer; after the waits, and takes the second answer. */
+  readonly resend?: boolean
+}
+
+const CHANGES_MAX = 10_000
+
+/** The store of a law node: passes everything on, remembers what the store was given, and waits or repeats as planned. */
+export class WatchedStore implements Store {
+  readonly plans: ApplyPlan[] = []
+  readonly changes: Change[] = []
+  readonly given: string[] = []
+  readonly #store: Store
+  readonly #barriers: Barriers
+
+  constructor(store: Store, barriers: Barriers) {
+    this.#store = store
+    this.#barriers = barriers
+  }
+
+  ready(): Promise<void> {
+    return this.#store.ready()
+  }
+
+  read(key: string, options?: ReadOptions): Promise<SessionRecord | undefined> {
+    this.#note('read', key)
+    return options ? this.#store.read(key, options) : this.#store.read(key)
+  }
+
+  async apply(change: Change): Promise<ChangeResult> {
+    this.#note('apply', change)
+    if (this.changes.length < CHANGES_MAX) this.changes.push(change)
+    const plan = this.plans.shift()
+    if (plan?.before !== undefined) await this.#barriers.meet(plan.before)
+    const result = await this.#store.apply(change)
+    if (plan?.after !== undefined) await this.#barriers.meet(plan.after)
+    return plan?.resend ? this.#store.apply(change) : result
+  }
+
+  end(tombstone: Tombstone): Promise<boolean> {
+    this.#note('end', tombstone)
+    return this.#store.end(tombstone)
+  }
+
+  install(whole: SessionRecord | Tombstone): Promise<void> {
+    this.#note('install', whole)
+    return this.#store.install(whole)
+  }
+
+  check(): Promise<void> {
+    return this.#store.check()
+  }
+
+  close(): Promise<void> {
+    return this.#store.close()
+  }
+
+  /** Sends every change of a session that this node has ever sent once more. */
+  async replay(key: string): Promise<void> {
+    for (const change of this.changes) if (change.key === key) await this.#store.apply(change)
+  }
+
+  #note(call: string, argument: unknown): void {
+    if (this.given.length < CHANGES_MAX) this.given.push(`${call} ${inspect(argument, { depth: 10 })}`)
+  }
+}
+
+/** The definition with its store watched; `opened` is told of the one that was opened. */
+export function watched(
+  definition: StoreDefinition,
+  barriers: Barriers,
+  opened: (store: WatchedStore) => void,
+): StoreDefinition {
+  return {
+    ...definition,
+    open(context: StoreContext) {
+      const store = new WatchedStore(definition.open(context), barriers)
+      opened(store)
+      return store
+    },
+  }
+}

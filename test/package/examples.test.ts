@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { after, before, test } from 'node:test'
+import { createVisitor, type Visitor } from '../support/jar.ts'
+import { type InstalledPackage, installPackage } from './installed.ts'
+
+const root = join(import.meta.dirname, '../..')
+const SESSION_SECRET = 'Zq8vT3nLx0RkWf7dYb2mHs6jPc9gAe4u'
+let installed: InstalledPackage
+
+before(async () => {
+  installed = await installPackage()
+  await cp(join(root, 'examples'), join(installed.app, 'examples'), { recursive: true })
+  await writeFile(join(installed.app, 'package.json'), '{ "type": "module" }')
+})
+after(() => installed[Symbol.asyncDispose]())
+
+/** Starts a server file of the application on a free port, and resolves its address once it has printed it. */
+async function serve(file: string, name: string): Promise<{ url: string; stop(): Promise<{ code: number | null; output: string }> }> {
+  const env = { ...process.env, SESSION_SECRET, PORT: '0', SESSION_DB: join(installed.app, `${name}.db`), REDIS_URL: '' }
+  const child = spawn(process.execPath, [file], { cwd: installed.app, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  child.stderr.on('data', (chunk) => void (output += String(chunk)))
+  const port = await new Promise<string>((resolve, reject) => {
+    child.once('exit', () => reject(new Error(`${file} ended: ${output}`)))
+    createInterface(child.stdout).on('line', (line) => {
+      output += `${line}\n`
+      const found = /127\.0\.0\.1:(\d+)|port: (\d+)/.exec(output)
+      if (found) resolve(found[1] ?? found[2] ?? '')
+    })
+  })
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async stop() {
+      const exited = once(child, 'exit')
+      child.kill('SIGTERM')
+      await exited
+      return { code: child.exitCode, output }
+    },
+  }
+}
+
+async function json(visitor: Visitor, url: string): Promise<{ user: string | null; views: number }> {
+  const response = await visitor.fetch(`${url}/`)
+  return (await response.json()) as { user: string | null; views: number }
+}
+
+for (const name of ['express', 'fastify']) {
+  test(`examples/${name}.ts logs in, keeps a session over a restart on sqlite, and stops in order`, async () => {
+    const visitor = createVisitor()
+    const first = await serve(join('examples', `${name}.ts`), name)
+    const login = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ user: 'ada' }) }
+    assert.equal((await visitor.fetch(`${first.url}/login`, login)).status, 303)
+    assert.equal((await json(visitor, first.url)).views, 1)
+    const stopped = await first.stop()
+    assert.equal(stopped.code, 0)
+    assert.match(stopped.output, /stopped/)
+
+    const second = await serve(join('examples', `${name}.ts`), name)
+    const { user, views } = await json(visitor, second.url)
+    assert.deepEqual({ user, views }, { user: 'ada', views: 2 })
+    assert.equal((await visitor.fetch(`${second.url}/logout`, { method: 'POST' })).status, 303)
+    assert.equal((await json(visitor, second.url)).user, null)
+    assert.equal((await second.stop()).code, 0)
+  })
+}
+
+test("examples/express-app.test.ts, an application's own tests, pass against the packed package", () => {
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env
+  const run = spawnSync(process.execPath, ['--test', 'examples/express-app.test.ts'], { cwd: installed.app, env, encoding: 'utf8' })
+  assert.equal(run.status, 0, run.stdout + run.stderr)
+  assert.match(run.stdout, /pass 2/)
+})
+
+test("the README's complete server runs as it stands", async () => {
+  const readme = await readFile(join(root, 'README.md'), 'utf8')
+  const code = /```ts\n(\/\/ server\.ts\n[\s\S]*?)```/.exec(readme)?.[1]
+  assert.ok(code, 'the README has no block that begins with // server.ts')
+  assert.ok(code.trim().split('\n').length <= 26, 'the server has at most 25 lines')
+  await writeFile(join(installed.app, 'server.ts'), code)
+  const server = await serve('server.ts', 'readme')
+  const visitor = createVisitor()
+  assert.equal((await visitor.fetch(`${server.url}/login`, { method: 'POST' })).status, 302)
+  assert.equal((await json(visitor, server.url)).views, 1)
+  assert.equal((await visitor.fetch(`${server.url}/logout`, { method: 'POST' })).status, 302)
+  await server.stop()
+})
