@@ -11,6 +11,7 @@ import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const nodeMajorMin = 20
+const parentCheckMs = 500
 const isWindows = process.platform === 'win32'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const programs = join(root, 'node_modules', '.bin')
@@ -55,6 +56,10 @@ export function runNode(args) {
   // A terminal gives Ctrl-C to every process in front of it; passing it on too would make two of one.
   process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'))
   process.on('SIGTERM', () => child.kill('SIGTERM'))
+  // A SIGTERM to npm ends npm and its shell, which do not pass it on; that this process has another parent then is all it sees.
+  const { ppid } = process
+  const watch = () => process.ppid === ppid || child.kill('SIGTERM')
+  if (process.env.npm_lifecycle_event !== undefined) setInterval(watch, parentCheckMs).unref()
   return new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal] ?? 0)))

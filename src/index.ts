@@ -64,5 +64,6 @@ export {
   StoreUnavailableError,
   UnstorableValueError,
 } from './core/index.ts'
+export * from './core/register.ts' // whole, so that an application can add to Register by `declare module 'sojourn'`
 export { memoryStore, type MemoryStoreOptions } from './stores/memory/index.ts'
 export type { CookieOptions, SecretOption } from './token/index.ts'

@@ -83,9 +83,9 @@ export class Engine<Data extends object> {
   }
 
   /** @throws SessionInvalidError when one of these fields, or the whole, does not fit the schema */
-  async assertValid(values: () => object, fields: ReadonlyMap<string, unknown>): Promise<void> {
+  async assertValid(values: () => object, fields: ReadonlyMap<string, unknown> | 'all'): Promise<void> {
     for (const [field, issue] of await this.issues(values)) {
-      if (field !== undefined && !fields.has(field)) continue
+      if (field !== undefined && fields !== 'all' && !fields.has(field)) continue
       const where = field === undefined ? 'the session' : `session field ${JSON.stringify(field)}`
       throw new SessionInvalidError(`${where} does not fit the schema: ${issue.message}`, field)
     }

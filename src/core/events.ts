@@ -70,10 +70,15 @@ export class EventBus {
     if (logged) this.#logger[logged.level](event, logged.message)
     for (const listener of this.#listeners.get(name) ?? []) {
       try {
-        ;(listener as SessionListener<N>)(event)
+        const result: unknown = (listener as SessionListener<N>)(event)
+        if (result instanceof Promise) result.catch((error: unknown) => this.#logFailure(name, error))
       } catch (error) {
-        this.#logger.error({ err: error, event: name }, 'a listener of sessions.on() threw')
+        this.#logFailure(name, error)
       }
     }
+  }
+
+  #logFailure(event: SessionEventName, error: unknown): void {
+    this.#logger.error({ err: error, event }, 'a listener of sessions.on() failed')
   }
 }

@@ -6,6 +6,7 @@ export * from './generation.ts'
 export * from './limits.ts'
 export { type Policy, type SessionsOptions } from './policy.ts'
 export * from './record.ts'
+export * from './register.ts'
 export type { HeaderLine, LoginOptions, Session } from './session.ts'
 export {
   type Health,

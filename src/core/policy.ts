@@ -1,5 +1,5 @@
 import { type CookieOptions, type CookiePolicy, type SecretOption, toCookiePolicy } from '../token/index.ts'
-import { type Duration, toMilliseconds } from './duration.ts'
+import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
 import { GRACE_MS, SESSION_BYTES_MAX, STORE_DEADLINE_MS, TOUCHES_PER_IDLE_TIMEOUT } from './limits.ts'
 import type { StandardSchema } from './standard-schema.ts'
 import type { SessionRecord } from './record.ts'
@@ -93,7 +93,7 @@ export function toPolicy<Data extends object>(options: SessionsOptions<Data>): P
     absoluteTimeoutMs: toMilliseconds('absoluteTimeout', options.absoluteTimeout ?? '12h'),
     touchEveryMs: idleTimeoutMs / TOUCHES_PER_IDLE_TIMEOUT,
     graceMs: toMilliseconds('grace', options.grace ?? GRACE_MS),
-    deadlineMs: toMilliseconds('deadline', options.deadline ?? STORE_DEADLINE_MS),
+    deadlineMs: toMilliseconds('deadline', options.deadline ?? STORE_DEADLINE_MS, TIMER_MS_MAX),
     bytesMax,
     cookie: toCookiePolicy(options.cookie),
     onInvalid,

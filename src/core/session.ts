@@ -103,7 +103,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
   readonly #engine: Engine<Data>
   readonly #openedAt: number
   #state: State
-  #fields: SessionFields
+  readonly #fields: SessionFields
   #selector: Buffer | undefined
   #key: string | undefined
   #generation: number
@@ -182,8 +182,9 @@ export class OpenSession<Data extends object> implements Session<Data> {
       this.#assertNotSent('login')
       if (options.data === 'reset') this.#fields.replace(await this.#engine.initial())
       if (this.#state.kind === 'live' && (await this.#loginLive(user))) return
-      if (this.#state.kind !== 'empty') await this.#becomeEmpty()
-      await this.#create(user)
+      if (this.#state.kind === 'live') await this.#leaveDeadSession()
+      if (this.#state.kind === 'detached') this.#becomeNew() // its data is `initial()` and what the handler assigned
+      await this.#create({ user })
     })
   }
 
@@ -219,7 +220,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
   /** Tells what was assigned after the response had begun and not saved. Call it when the response has ended. */
   finish(): void {
     if (!this.#isSent) return
-    const fields = [...this.#fields.changes().keys()]
+    const fields = this.#fields.changedNames
     if (fields.length > 0) this.#engine.events.emit('lateChange', { key: this.key, fields })
   }
 
@@ -252,8 +253,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
     this.#assertAttached()
     if (this.#state.kind === 'empty') {
       const value = compute(this.#fields.base(field).value)
-      this.#fields.set(field, value)
-      await this.#create()
+      await this.#create({ computed: { [field]: value } })
       return value
     }
     for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts++) {
@@ -306,10 +306,12 @@ export class OpenSession<Data extends object> implements Session<Data> {
     if (!record || token < record.floor) this.#cookies = {}
   }
 
-  async #create(user?: string): Promise<void> {
+  /** @param computed what `update` made of a field: it counts only once it is stored */
+  async #create({ user, computed = {} }: { user?: string; computed?: object } = {}): Promise<void> {
     this.#assertNotSent('a session that is not stored yet')
-    const changes = this.#fields.changes(true)
-    await this.#check(changes)
+    const changes = new Map(this.#fields.changes(true))
+    for (const [field, value] of Object.entries(computed)) changes.set(field, encodeField(field, value))
+    await this.#check(changes, computed, 'all')
     const { version, generation } = this.#required(
       await this.#apply({ create: true, fields: changes, ...(user === undefined ? {} : { login: { user } }) }),
     )
@@ -317,6 +319,9 @@ export class OpenSession<Data extends object> implements Session<Data> {
     const record = { version, user: user ?? null, startedAt: now, createdAt: now, lastSeenAt: now, expiresAt }
     this.#state = { kind: 'live', record }
     this.#fields.applied(changes, version)
+    for (const field of Object.keys(computed)) {
+      this.#fields.updated(field, { stamp: version, value: changes.get(field) ?? null })
+    }
     this.#cookies = { token: generation, hint: version }
     this.#engine.events.emit('created', { key: this.key })
     if (user !== undefined) this.#engine.events.emit('login', { key: this.key, user })
@@ -356,9 +361,19 @@ export class OpenSession<Data extends object> implements Session<Data> {
   }
 
   async #becomeEmpty(): Promise<void> {
-    const initial = await this.#engine.initial()
+    this.#fields.restart(await this.#engine.initial())
+    this.#becomeNew()
+  }
+
+  /** What it held may be another user's, so that no change of it goes into the session that `login` makes. */
+  async #leaveDeadSession(): Promise<void> {
+    const fields = this.#fields.changedNames
+    if (fields.length > 0) this.#engine.events.emit('changeDropped', { key: this.key, fields })
+    await this.#becomeEmpty()
+  }
+
+  #becomeNew(): void {
     this.#state = { kind: 'empty' }
-    this.#fields = new SessionFields(new Map(), initial)
     this.#selector = createSelector()
     this.#key = keyOfSelector(this.#selector)
     this.#generation = 1
@@ -398,9 +413,9 @@ export class OpenSession<Data extends object> implements Session<Data> {
     throw result.outcome === 'superseded' ? new SessionSupersededError() : new SessionGoneError()
   }
 
-  async #check(changes: FieldChanges, replaced: object = {}): Promise<void> {
+  async #check(changes: FieldChanges, replaced: object = {}, fields: FieldChanges | 'all' = changes): Promise<void> {
     this.#fields.checkSize(changes, this.#engine.policy.bytesMax)
-    await this.#engine.assertValid(() => ({ ...this.#fields.toObject(), ...replaced }), changes)
+    await this.#engine.assertValid(() => ({ ...this.#fields.toObject(), ...replaced }), fields)
   }
 
   #assertAttached(): void {

@@ -8,7 +8,7 @@ import { endOf, nextEnd, type SessionsOptions } from './policy.ts'
 import type { SessionRecord } from './record.ts'
 import { type HeaderLine, OpenSession, type Opening, type Session } from './session.ts'
 import type { Clock, Logger } from './store.ts'
-import { type Duration, toMilliseconds } from './duration.ts'
+import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
 
 /** A request as Node, Express, Fastify (`headers` is an object) or fetch (`headers` is `Headers`) have it. */
 export interface RequestLike {
@@ -16,7 +16,7 @@ export interface RequestLike {
     | { get(name: string): string | null }
     | Readonly<Record<string, string | readonly string[] | undefined>>
   /** Node's socket, where there is one: tells plain http from TLS. */
-  readonly socket?: { readonly encrypted?: boolean }
+  readonly socket?: object
 }
 
 /** A session as `get` reads it, outside a request. A copy: changing it changes nothing. */
@@ -212,7 +212,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   close(options: { deadline?: Duration } = {}): Promise<void> {
-    return this.#engine.store.close(toMilliseconds('deadline', options.deadline ?? '10s'))
+    return this.#engine.store.close(toMilliseconds('deadline', options.deadline ?? '10s', TIMER_MS_MAX))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -318,7 +318,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
     const host = headerOf(headers, 'host')
     if (
       socket === undefined ||
-      socket.encrypted ||
+      ('encrypted' in socket && socket.encrypted) ||
       host === undefined ||
       headerOf(headers, 'x-forwarded-proto') === 'https'
     )

@@ -24,13 +24,15 @@ export class StoreCalls {
   /** Opens the store; a failure is not kept, the next call tries again. */
   async ready(): Promise<void> {
     if (this.#closing) throw closedError()
-    this.#opening ??= this.#store.ready().then(
-      () => void (this.#isOpen = true),
-      (error: unknown) => {
-        this.#opening = undefined
-        throw toSojournError(this.#name, error)
-      },
-    )
+    this.#opening ??= Promise.resolve()
+      .then(() => this.#store.ready())
+      .then(
+        () => void (this.#isOpen = true),
+        (error: unknown) => {
+          this.#opening = undefined
+          throw toSojournError(this.#name, error)
+        },
+      )
     await this.#opening
   }
 
@@ -38,11 +40,17 @@ export class StoreCalls {
   async call<T>(name: string, operation: (store: Store) => Promise<T>): Promise<T> {
     if (this.#closing) throw closedError()
     this.counts[name] = (this.counts[name] ?? 0) + 1
-    const work = this.#isOpen ? operation(this.#store) : this.ready().then(() => operation(this.#store))
+    let isGivenUp = false
+    const work = (async () => {
+      if (!this.#isOpen) await this.ready()
+      if (isGivenUp) throw closedError() // the store opened too late: the caller was told that it could not be reached
+      return operation(this.#store)
+    })()
     this.#underWay.add(work)
     try {
       return await this.#withinDeadline(name, work)
     } catch (reason) {
+      isGivenUp = true
       const error = toSojournError(this.#name, reason)
       this.#events.emit('storeFailed', { call: name, error })
       throw error
@@ -56,7 +64,7 @@ export class StoreCalls {
     this.#closing ??= (async () => {
       let timer: NodeJS.Timeout | undefined
       const timeIsUp = new Promise<void>((resolve) => (timer = setTimeout(resolve, deadlineMs)))
-      await Promise.race([Promise.allSettled(this.#underWay), timeIsUp])
+      await Promise.race([Promise.allSettled([...this.#underWay, this.#opening]), timeIsUp])
       clearTimeout(timer)
       await this.#store.close()
     })()

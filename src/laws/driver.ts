@@ -124,7 +124,7 @@ export class Driver {
   }
 
   /** @throws LawBrokenError with what was seen, unless `kept` */
-  expect(kept: boolean, seen: string): asserts kept {
+  expect(kept: boolean, seen: string): void {
     if (!kept) throw new LawBrokenError(this.#test, seen)
   }
 
@@ -152,11 +152,14 @@ export class Driver {
 
   /** No Set-Cookie at all. */
   expectNoCookie(answer: Answer, what: string): void {
-    this.expect(answer.cookies.length === 0, `${what} was answered ${answer.status} with ${answer.cookies.length} Set-Cookie`)
+    this.expect(
+      answer.cookies.length === 0,
+      `${what} was answered ${answer.status} with ${answer.cookies.length} Set-Cookie`,
+    )
   }
 
   async #arrive(barrier: string, node: number, flight: Flight): Promise<HeldFlight> {
-    const early = flight.answer.then((answer): never => {
+    const early = flight.answer.then((answer) => {
       this.expect(false, `a request was answered ${described(answer)} before its write or its wait`)
     })
     await Promise.race([this.control(node, { do: 'arrived', barrier }), early])

@@ -26,20 +26,26 @@ const SLOW_WRITES: readonly (readonly Step[])[] = [
 ]
 
 export const goneLaws: readonly LawTest[] = [
-  lawTest(1, 'slow-write', 'a slow write in flight at logout leaves the session dead, 20 times of 20', [], async (d) => {
-    for (const round of upTo(ROUNDS)) {
-      const { visitor, copy } = await visitorAndCopy(d)
-      const write = SLOW_WRITES[round % SLOW_WRITES.length] ?? []
-      const isBegun = round % 2 === 0
-      const slow = await d.held(copy, round, (barrier) => ({
-        steps: isBegun ? [['set', 'early', 1], ['meet', barrier], ...write] : [['meet', barrier], ...write],
-      }))
-      await d.ask(visitor, round + 1, ['logout'])
-      const answer = await slow.release()
-      d.expectNoToken(answer, 'a write that was in flight at logout')
-      await expectGone(d, visitor, copy, `after a logout with ${JSON.stringify(write)} in flight`)
-    }
-  }),
+  lawTest(
+    1,
+    'slow-write',
+    'a slow write in flight at logout leaves the session dead, 20 times of 20',
+    [],
+    async (d) => {
+      for (const round of upTo(ROUNDS)) {
+        const { visitor, copy } = await visitorAndCopy(d)
+        const write = SLOW_WRITES[round % SLOW_WRITES.length] ?? []
+        const isBegun = round % 2 === 0
+        const slow = await d.held(copy, round, (barrier) => ({
+          steps: isBegun ? [['set', 'early', 1], ['meet', barrier], ...write] : [['meet', barrier], ...write],
+        }))
+        await d.ask(visitor, round + 1, ['logout'])
+        const answer = await slow.release()
+        d.expectNoToken(answer, 'a write that was in flight at logout')
+        await expectGone(d, visitor, copy, `after a logout with ${JSON.stringify(write)} in flight`)
+      }
+    },
+  ),
 
   lawTest(
     1,
@@ -57,16 +63,24 @@ export const goneLaws: readonly LawTest[] = [
     },
   ),
 
-  lawTest(1, 'slow-read', 'a slow read that would touch the session or give out a token leaves it dead', [], async (d) => {
-    const { visitor, copy } = await visitorAndCopy(d)
-    await (await copy.send(0, [['rotate']])).answer // its answer is lost: each next one would give the successor
-    await d.turnClock(5 * 60_000) // a touch is due
-    const slow = await d.held(copy, 0, (barrier) => ({ steps: [['meet', barrier]] }))
-    await d.ask(visitor, 1, ['logout'])
-    const answer = await slow.release()
-    d.expectNoToken(answer, 'a read that was in flight at logout')
-    await expectGone(d, visitor, copy, 'after a logout with a read in flight')
-  }),
+  lawTest(
+    1,
+    'slow-read',
+    'a slow read that would touch the session or give out a token leaves it dead',
+    [],
+    async (d) => {
+      const { visitor, copy } = await visitorAndCopy(d)
+      await (
+        await copy.send(0, [['rotate']])
+      ).answer // its answer is lost: each next one would give the successor
+      await d.turnClock(5 * 60_000) // a touch is due
+      const slow = await d.held(copy, 0, (barrier) => ({ steps: [['meet', barrier]] }))
+      await d.ask(visitor, 1, ['logout'])
+      const answer = await slow.release()
+      d.expectNoToken(answer, 'a read that was in flight at logout')
+      await expectGone(d, visitor, copy, 'after a logout with a read in flight')
+    },
+  ),
 
   lawTest(1, 'retried-commands', 'changes that are sent again after the end bring nothing back', [], async (d) => {
     for (const way of ['logout', 'revoke'] as const) {
@@ -93,13 +107,19 @@ export const goneLaws: readonly LawTest[] = [
     await d.ask(visitor, 0, ['logout']) // twice is once
   }),
 
-  lawTest(1, 'ended-stays-new', 'what is written with the cookie of an ended session begins a new one', [], async (d) => {
-    const { visitor, copy } = await visitorAndCopy(d)
-    const { key } = await d.look(copy, 0)
-    await d.ask(visitor, 0, ['logout'])
-    const answer = await d.ask(copy, 1, ['set', 'fresh', 1])
-    d.expectEqual(answer.data, { fresh: 1 }, 'the data of the new session')
-    d.expect(answer.key !== key, 'the new session has the key of the ended one')
-    d.expectEqual((await d.look(copy, 0)).data, { fresh: 1 }, 'the new session at the next request')
-  }),
+  lawTest(
+    1,
+    'ended-stays-new',
+    'what is written with the cookie of an ended session begins a new one',
+    [],
+    async (d) => {
+      const { visitor, copy } = await visitorAndCopy(d)
+      const { key } = await d.look(copy, 0)
+      await d.ask(visitor, 0, ['logout'])
+      const answer = await d.ask(copy, 1, ['set', 'fresh', 1])
+      d.expectEqual(answer.data, { fresh: 1 }, 'the data of the new session')
+      d.expect(answer.key !== key, 'the new session has the key of the ended one')
+      d.expectEqual((await d.look(copy, 0)).data, { fresh: 1 }, 'the new session at the next request')
+    },
+  ),
 ]

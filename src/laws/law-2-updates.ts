@@ -17,7 +17,14 @@ function fieldsAtOnce(nodeOf: (request: number) => number) {
   return async (d: Driver): Promise<void> => {
     const visitor = await d.visitorWith()
     const requests = upTo(FIELDS).map(async (n) => {
-      d.ok(await (await visitor.send(nodeOf(n), [['sleep', 20], ['set', `field${n}`, n]])).answer)
+      d.ok(
+        await (
+          await visitor.send(nodeOf(n), [
+            ['sleep', 20],
+            ['set', `field${n}`, n],
+          ])
+        ).answer,
+      )
     })
     await Promise.all(requests)
     const { data } = await d.look(visitor, 0)
@@ -43,19 +50,28 @@ export const updateLaws: readonly LawTest[] = [
   lawTest(2, 'increments-one-node', '100 update() increments at once on one node end at 100', [], incrementsAtOnce(() => 0)), // prettier-ignore
   lawTest(2, 'increments-fleet', '100 update() increments at once over the fleet end at 100', ['twoNodes'], incrementsAtOnce((n) => n)), // prettier-ignore
 
-  lawTest(2, 'held-update', 'an update() that another overtakes on its way to the store counts both', ['twoNodes'], async (d) => {
-    const visitor = await d.visitorWith(['increment', 'count'])
-    for (const round of upTo(4)) {
-      const held = await d.heldApply(visitor, round, 'before', [['increment', 'count']])
-      await d.ask(visitor, round + 1, ['increment', 'count'])
-      d.ok(await held.release())
-    }
-    await expectData(d, visitor, { count: 9 })
-  }),
+  lawTest(
+    2,
+    'held-update',
+    'an update() that another overtakes on its way to the store counts both',
+    ['twoNodes'],
+    async (d) => {
+      const visitor = await d.visitorWith(['increment', 'count'])
+      for (const round of upTo(4)) {
+        const held = await d.heldApply(visitor, round, 'before', [['increment', 'count']])
+        await d.ask(visitor, round + 1, ['increment', 'count'])
+        d.ok(await held.release())
+      }
+      await expectData(d, visitor, { count: 9 })
+    },
+  ),
 
   lawTest(2, 'held-fields', 'a write that others overtake keeps theirs and its own', ['twoNodes'], async (d) => {
     const visitor = await d.visitorWith(['set', 'a', 1], ['set', 'b', 1], ['set', 'c', 1], ['set', 'list', [1]])
-    const held = await d.heldApply(visitor, 0, 'before', [['set', 'a', 2], ['push', 'list', 2]])
+    const held = await d.heldApply(visitor, 0, 'before', [
+      ['set', 'a', 2],
+      ['push', 'list', 2],
+    ])
     await d.ask(visitor, 1, ['set', 'b', 2], ['remove', 'c'], ['set', 'd', 2])
     d.ok(await held.release())
     await expectData(d, visitor, { a: 2, b: 2, d: 2, list: [1, 2] })
@@ -63,7 +79,12 @@ export const updateLaws: readonly LawTest[] = [
 
   lawTest(2, 'removed-stays-removed', 'a removed field stays removed while others change', [], async (d) => {
     const visitor = await d.visitorWith(['set', 'a', 1], ['set', 'b', 1])
-    const slow = await d.held(visitor, 0, (barrier) => ({ steps: [['set', 'b', 2], ['meet', barrier]] }))
+    const slow = await d.held(visitor, 0, (barrier) => ({
+      steps: [
+        ['set', 'b', 2],
+        ['meet', barrier],
+      ],
+    }))
     await d.ask(visitor, 1, ['remove', 'a'])
     d.ok(await slow.release())
     await expectData(d, visitor, { b: 2 })
@@ -80,18 +101,24 @@ export const updateLaws: readonly LawTest[] = [
     }
   }),
 
-  lawTest(2, 'resend-late', 'a change that is sent again after changes of other nodes is applied once', ['twoNodes'], async (d) => {
-    const visitor = await d.visitorWith(['set', 'count', 0], ['set', 'name', 'x'])
-    const held = await d.heldApply(visitor, 0, 'after', [['increment', 'count']], true)
-    for (const n of upTo(5)) await d.ask(visitor, 1 + (n % (d.nodes - 1)), ['increment', 'count'])
-    d.ok(await held.release())
-    await expectData(d, visitor, { count: 6, name: 'x' })
+  lawTest(
+    2,
+    'resend-late',
+    'a change that is sent again after changes of other nodes is applied once',
+    ['twoNodes'],
+    async (d) => {
+      const visitor = await d.visitorWith(['set', 'count', 0], ['set', 'name', 'x'])
+      const held = await d.heldApply(visitor, 0, 'after', [['increment', 'count']], true)
+      for (const n of upTo(5)) await d.ask(visitor, 1 + (n % (d.nodes - 1)), ['increment', 'count'])
+      d.ok(await held.release())
+      await expectData(d, visitor, { count: 6, name: 'x' })
 
-    const assignment = await d.heldApply(visitor, 0, 'after', [['set', 'name', 'first']], true)
-    await d.ask(visitor, 1, ['set', 'name', 'second'])
-    d.ok(await assignment.release())
-    await expectData(d, visitor, { count: 6, name: 'second' })
-  }),
+      const assignment = await d.heldApply(visitor, 0, 'after', [['set', 'name', 'first']], true)
+      await d.ask(visitor, 1, ['set', 'name', 'second'])
+      d.ok(await assignment.release())
+      await expectData(d, visitor, { count: 6, name: 'second' })
+    },
+  ),
 
   lawTest(2, 'resend-everything', 'changes of any age that are sent again change nothing', [], async (d) => {
     const visitor = d.visitor()

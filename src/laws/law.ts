@@ -17,8 +17,7 @@ export const lawTexts: Readonly<Record<LawNumber, { readonly name: string; reado
   },
   3: {
     name: "Nobody else's",
-    promise:
-      'A token opens only its own session; stores hold keys, never tokens; logs and errors never show a token.',
+    promise: 'A token opens only its own session; stores hold keys, never tokens; logs and errors never show a token.',
   },
   4: {
     name: 'Time is enforced at read',

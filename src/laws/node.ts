@@ -146,7 +146,7 @@ class Node {
     let session: Session<LawData> | undefined
     let lines: HeaderLine[] = []
     try {
-      session = await this.sessions.open(request)
+      session = await this.sessions.open({ headers: request.headers })
       for (const step of steps) await runStep(session, step, meet)
     } catch (error) {
       failure = error

@@ -2,6 +2,8 @@ import { inspect } from 'node:util'
 import type {
   Change,
   ChangeResult,
+  End,
+  EndResult,
   ReadOptions,
   SessionRecord,
   Store,
@@ -55,9 +57,9 @@ export class WatchedStore implements Store {
     return plan?.resend ? this.#store.apply(change) : result
   }
 
-  end(tombstone: Tombstone): Promise<boolean> {
-    this.#note('end', tombstone)
-    return this.#store.end(tombstone)
+  end(end: End): Promise<EndResult> {
+    this.#note('end', end)
+    return this.#store.end(end)
   }
 
   install(whole: SessionRecord | Tombstone): Promise<void> {

@@ -60,7 +60,7 @@ suite('key ring', () => {
         (key, messages) => {
           const mac = createMac(Buffer.from(key), 200)
           for (const message of messages) {
-            assert.equal(mac(Buffer.from(message)), createHmac('sha256', key).update(message).digest('latin1'))
+            assert.equal(mac(Buffer.from(message)), createHmac('sha256', key).update(message).digest().toString('latin1'))
           }
         },
       ),

@@ -12,8 +12,8 @@ import type {
 } from '../../core/index.ts'
 import type { Version } from '../../token/index.ts'
 
+const MOVING = 'v'
 const META = 'm'
-const OPERATIONS = 'o'
 const FIELD_MARK = ':'
 
 /** Arguments of the apply script: the header `slot count generation now expiresAt flags`, and what the flags announce. */
@@ -74,21 +74,20 @@ export function decodeEndResult(reply: unknown): EndResult {
 /** Arguments of the install script. */
 export function encodeRecord(record: SessionRecord, now: number): string[] {
   const { version, generation, pending, floor, startedAt, createdAt, lastSeenAt, expiresAt, retired, user } = record
-  const times = `${startedAt} ${createdAt} ${lastSeenAt} ${expiresAt}`
-  const meta = `${encodeVersion(version)} ${generation} ${pending ? 1 : 0} ${floor} ${times}`
-  const ends = retired.map((end) => `${end},`).join('')
-  let operations = ';'
+  let moving = `${encodeVersion(version)} ${lastSeenAt} ${expiresAt};`
   for (const [slot, { count, version }] of record.operations) {
-    operations += `${encodeSlot(slot)} ${count} ${encodeVersion(version)};`
+    moving += `${encodeSlot(slot)} ${count} ${encodeVersion(version)};`
   }
+  const generations = `${generation} ${pending ? 1 : 0} ${floor}`
+  const ends = retired.map((end) => `${end},`).join('')
   const args = [
     `${version.incarnation}`,
     `${version.sequence}`,
     `${Math.max(expiresAt - now, 0) + CLEANING_MARGIN_MS}`,
+    MOVING,
+    moving,
     META,
-    `${meta} ${ends} ${user === null ? '-' : `=${user}`}`,
-    OPERATIONS,
-    operations,
+    `${generations} ${startedAt} ${createdAt} ${ends} ${user === null ? '-' : `=${user}`}`,
   ]
   for (const [name, { stamp, value }] of record.fields) {
     args.push(FIELD_MARK + name, value === null ? encodeVersion(stamp) : `${encodeVersion(stamp)}=${value}`)
@@ -101,13 +100,13 @@ export function encodeRecord(record: SessionRecord, now: number): string[] {
  * `undefined` where there is none or only its tombstone.
  */
 export function decodeRecord(key: string, reply: unknown): SessionRecord | undefined {
-  let meta: string | undefined
-  let operations = ';'
+  let moving: string | undefined
+  let meta = ''
   const fields = new Map<string, StoredField>()
   const take = (name: string, text: string): void => {
     if (name.startsWith(FIELD_MARK)) fields.set(name.slice(1), decodeField(text))
+    else if (name === MOVING) moving = text
     else if (name === META) meta = text
-    else if (name === OPERATIONS) operations = text
   }
   if (Array.isArray(reply)) {
     for (let index = 0; index + 1 < reply.length; index += 2) take(String(reply[index]), String(reply[index + 1]))
@@ -116,7 +115,7 @@ export function decodeRecord(key: string, reply: unknown): SessionRecord | undef
   } else if (typeof reply === 'object' && reply !== null) {
     for (const [name, text] of Object.entries(reply)) take(name, String(text))
   }
-  return meta === undefined ? undefined : toRecord(key, meta, operations, fields)
+  return moving === undefined ? undefined : toRecord(key, moving, meta, fields)
 }
 
 function unknownReply(reply: unknown): Error {
@@ -125,31 +124,28 @@ function unknownReply(reply: unknown): Error {
   )
 }
 
-function toRecord(
-  key: string,
-  meta: string,
-  operationsText: string,
-  fields: ReadonlyMap<string, StoredField>,
-): SessionRecord {
-  const parts = meta.split(' ')
-  const user = parts.length > 10 ? parts.slice(9).join(' ') : (parts[9] ?? '-')
+function toRecord(key: string, moving: string, meta: string, fields: ReadonlyMap<string, StoredField>): SessionRecord {
+  const end = moving.indexOf(';')
+  const [version = '', lastSeenAt, expiresAt] = moving.slice(0, end).split(' ')
+  const [generation, pending, floor, startedAt, createdAt, retired = '', ...words] = meta.split(' ')
+  const user = words.join(' ')
   let operations: ReadonlyMap<string, OperationResult> | undefined
   return {
     key,
-    version: decodeVersion(parts[0] ?? ''),
-    generation: Number(parts[1]),
-    pending: parts[2] === '1',
-    floor: Number(parts[3]),
-    startedAt: Number(parts[4]),
-    createdAt: Number(parts[5]),
-    lastSeenAt: Number(parts[6]),
-    expiresAt: Number(parts[7]),
-    retired: (parts[8] ?? '').split(',').slice(0, -1).map(Number),
+    version: decodeVersion(version),
+    generation: Number(generation),
+    pending: pending === '1',
+    floor: Number(floor),
+    startedAt: Number(startedAt),
+    createdAt: Number(createdAt),
+    lastSeenAt: Number(lastSeenAt),
+    expiresAt: Number(expiresAt),
+    retired: retired === '' ? [] : retired.split(',').slice(0, -1).map(Number),
     user: user === '-' ? null : user.slice(1),
     fields,
     // A read has no use for them; only a move between stores does.
     get operations() {
-      return (operations ??= decodeOperations(operationsText))
+      return (operations ??= decodeOperations(moving.slice(end + 1)))
     },
   }
 }

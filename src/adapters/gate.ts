@@ -1,0 +1,226 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { HeaderLine } from '../core/index.ts'
+import { applyHead, type Head, resetHead, takeHead } from './head.ts'
+
+/** What a gate asks of its adapter. */
+export interface GateHooks {
+  /** Called once, when the handler begins its response. Resolves the headers to add to it. */
+  commit(): Promise<HeaderLine[]>
+  /** The commit failed, and the response is as if nothing had been written: the framework answers. */
+  failed(error: unknown): void
+  /** The response is over, answered or not, and so is the commit. */
+  over(): void
+}
+
+/**
+ * Holds back what a handler writes until its session is committed, so that no byte of a response is on its way before
+ * its session is stored.
+ *
+ * The first `writeHead`, `flushHeaders`, `write` or `end` starts the commit. Until it is done calls are queued, `write`
+ * returns `false`, and the response looks begun (`headersSent`, `writableEnded`) to whoever asks. Informational
+ * responses (1xx) pass at once.
+ */
+export function holdResponse(response: ServerResponse, hooks: GateHooks): void {
+  new Gate(response, hooks).close()
+}
+
+type Method = (...args: unknown[]) => unknown
+type Methods = Record<'writeHead' | 'flushHeaders' | 'write' | 'end', Method>
+
+interface Call {
+  readonly run: () => unknown
+  readonly callback: ((error: unknown) => void) | undefined
+}
+
+/** A stream that was piped into the response. */
+interface Source {
+  on(name: 'error', listener: () => void): unknown
+  listenerCount(name: 'data'): number
+  unpipe?(response: ServerResponse): unknown
+  destroy?(): unknown
+}
+
+/**
+ * What Node's `headersSent` and `writableEnded` read, and what makes a late `setHeader` throw. HTTP/2 has neither: there
+ * a response looks begun only when it is.
+ */
+interface Internals {
+  _header: string | null
+  finished: boolean
+}
+
+const BEGUN = 'held back until the session is committed'
+
+/** The context in which the framework answers a failed commit: tells its writes from those of a handler that goes on. */
+const answering = new AsyncLocalStorage<Gate>()
+
+class Gate {
+  readonly #response: ServerResponse
+  readonly #hooks: GateHooks
+  readonly #inner: Methods
+  readonly #internals: Internals | undefined
+  /** The response as the adapter found it: what a failed commit goes back to. */
+  readonly #before: Head
+  #head: Head | undefined
+  #state: 'open' | 'committing' | 'passing' | 'failed' = 'open'
+  #calls: Call[] = []
+  #isEnded = false
+  #owesDrain = false
+  readonly #sources = new Set<Source>()
+
+  constructor(response: ServerResponse, hooks: GateHooks) {
+    this.#response = response
+    this.#hooks = hooks
+    this.#before = takeHead(response)
+    this.#internals = '_header' in response ? (response as unknown as Internals) : undefined
+    const inner = response as unknown as Methods
+    this.#inner = { writeHead: inner.writeHead, flushHeaders: inner.flushHeaders, write: inner.write, end: inner.end }
+  }
+
+  close(): void {
+    const response = this.#response
+    // Never taken off again: middleware that was added later has wrapped them.
+    const methods: Methods = {
+      writeHead: (...args) => this.#writeHead(args),
+      flushHeaders: () => this.#flushHeaders(),
+      write: (...args) => this.#write(args),
+      end: (...args) => this.#end(args),
+    }
+    Object.assign(response, methods)
+    response.on('pipe', (source: Source) => this.#sources.add(source))
+    response.once('close', () => {
+      if (this.#state !== 'committing') this.#hooks.over()
+    })
+  }
+
+  #writeHead(args: unknown[]): unknown {
+    if (this.#isHeld()) {
+      if (this.#state === 'committing') return this.#internals ? this.#original('writeHead', args) : this.#response
+      // Applied at once, so that a wrong header throws to its author; what Node does where headers were set before.
+      if (!applyHead(this.#response, args)) return this.#original('writeHead', args)
+      this.#hold(() => this.#original('writeHead', [this.#response.statusCode]))
+      return this.#response
+    }
+    return this.#mayPass() ? this.#original('writeHead', args) : this.#response
+  }
+
+  #flushHeaders(): unknown {
+    if (this.#isHeld()) return this.#hold(() => this.#original('flushHeaders', []))
+    return this.#mayPass() ? this.#original('flushHeaders', []) : undefined
+  }
+
+  #write(args: unknown[]): unknown {
+    const callback = args.find((arg) => typeof arg === 'function') as Call['callback']
+    if (this.#isHeld()) {
+      const [chunk] = args
+      const isWritable = typeof chunk === 'string' || chunk instanceof Uint8Array
+      if (this.#isEnded || !isWritable) return this.#original('write', args) // Node has the error for it
+      this.#hold(() => this.#original('write', args), callback)
+      this.#owesDrain = true
+      return false
+    }
+    if (this.#mayPass()) return this.#original('write', args)
+    if (callback) process.nextTick(callback, new Error(BEGUN))
+    return false
+  }
+
+  #end(args: unknown[]): unknown {
+    const callback = args.find((arg) => typeof arg === 'function') as Call['callback']
+    if (this.#isHeld()) {
+      const [chunk] = args
+      const isEndable = !chunk || ['string', 'function'].includes(typeof chunk) || chunk instanceof Uint8Array
+      if (this.#isEnded || !isEndable) return this.#original('end', args)
+      this.#hold(() => this.#original('end', args), callback)
+      this.#isEnded = true
+      if (this.#internals) this.#internals.finished = true
+      return this.#response
+    }
+    return this.#mayPass() ? this.#original('end', args) : this.#response
+  }
+
+  #original(name: keyof Methods, args: unknown[]): unknown {
+    return this.#inner[name].apply(this.#response, args)
+  }
+
+  #isHeld(): boolean {
+    if (this.#state === 'open' && this.#response.headersSent) this.#state = 'passing' // somebody went round the gate
+    return this.#state === 'open' || this.#state === 'committing'
+  }
+
+  /**
+   * After a failed commit only the framework may write, once. A handler that had ended its response is done; one that
+   * had not may go on at any time, and what it writes would be taken for a part of the framework's answer.
+   */
+  #mayPass(): boolean {
+    if (this.#state !== 'failed') return true
+    return !this.#response.writableEnded && (this.#isEnded || answering.getStore() === this)
+  }
+
+  #hold(run: () => unknown, callback?: Call['callback']): void {
+    this.#calls.push({ run, callback })
+    if (this.#state === 'committing') return
+    this.#state = 'committing'
+    this.#head = takeHead(this.#response)
+    if (this.#internals) this.#internals._header = BEGUN
+    this.#hooks.commit().then(
+      (lines) => this.#release(lines),
+      (error: unknown) => this.#fail(error, []),
+    )
+  }
+
+  #release(lines: HeaderLine[]): void {
+    const response = this.#response
+    this.#reopen()
+    this.#state = 'passing'
+    if (this.#head) response.statusCode = this.#head.statusCode // an assignment after `end` has no effect in Node
+    const calls = this.#calls
+    this.#calls = []
+    try {
+      for (const [name, value] of lines) response.appendHeader(name, value)
+      for (const { run } of calls) if (run() === false) this.#owesDrain = false // it will be emitted by Node
+    } catch (error) {
+      if (!response.headersSent) return this.#fail(error, lines)
+      response.destroy(error instanceof Error ? error : undefined)
+    }
+    if (this.#owesDrain && !this.#isEnded) response.emit('drain')
+    if (response.closed) this.#hooks.over()
+  }
+
+  #fail(error: unknown, lines: HeaderLine[]): void {
+    const response = this.#response
+    this.#reopen()
+    this.#state = 'failed'
+    resetHead(response, this.#before, error)
+    for (const [name, value] of lines) response.appendHeader(name, value)
+    for (const source of this.#sources) source.unpipe?.(response)
+    const abandon = (): void => this.#abandon(error)
+    if (response.closed) process.nextTick(abandon)
+    else response.once('close', abandon)
+
+    if (this.#isEnded) this.#hooks.failed(error)
+    else {
+      // What the handler does to the connection later, when it learns of the failure, must not hit another request.
+      if (response.req.httpVersionMajor === 1) response.setHeader('connection', 'close')
+      answering.run(this, () => this.#hooks.failed(error))
+    }
+    if (response.closed) this.#hooks.over()
+  }
+
+  #reopen(): void {
+    if (!this.#internals) return
+    this.#internals._header = null
+    this.#internals.finished = false
+  }
+
+  /** The handler learns that nothing of its response was sent, as it would from a client that went away. */
+  #abandon(error: unknown): void {
+    for (const { callback } of this.#calls) if (callback) process.nextTick(callback, error)
+    this.#calls = []
+    for (const source of this.#sources) {
+      if (source === (this.#response.req as IncomingMessage & Source) || source.listenerCount('data') > 0) continue
+      source.on('error', () => {})
+      source.destroy?.()
+    }
+  }
+}

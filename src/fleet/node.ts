@@ -1,0 +1,46 @@
+/** The program of the demo's nodes: a bare `node:http` server on sessions that it shares with the other nodes. */
+
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { createSessions, memoryStore, type StoreDefinition } from '../index.ts'
+import { createShop, type ShopData } from './shop.ts'
+import { runProgram } from './program.ts'
+import type { FleetStore } from './stores.ts'
+
+/** What a node is told. */
+export interface DemoNodeSettings {
+  readonly store: FleetStore
+  readonly affinity: string
+}
+
+await runProgram<DemoNodeSettings>(async ({ name, port, settings: { store, affinity } }, secret) => {
+  const sessions = createSessions<ShopData>({
+    store: await toStore(store),
+    secret,
+    initial: () => ({ views: 0, cart: [] }),
+  })
+  await sessions.ready()
+  const server = createServer(createShop({ name, sessions, store: store.name, affinity }))
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  return {
+    port: typeof address === 'object' && address ? address.port : 0,
+    async stop() {
+      await new Promise((resolve) => server.close(resolve))
+      await sessions.close()
+    },
+  }
+})
+
+/** Only what a store needs is loaded. */
+async function toStore(store: FleetStore): Promise<StoreDefinition> {
+  switch (store.name) {
+    case 'memory':
+      return memoryStore()
+    case 'sqlite':
+      return (await import('../stores/sqlite/index.ts')).sqliteStore({ path: store.path })
+    case 'redis':
+      return (await import('../stores/redis/index.ts')).redisStore({ url: store.url, keyPrefix: store.keyPrefix })
+  }
+}

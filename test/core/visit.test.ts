@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { createSecretBeside } from '../token/secrets.ts'
+import { Client, createFleet, createVisitor, onlyRecord, secret } from './fleet.ts'
+
+suite('a visitor who holds nothing', () => {
+  test('without a cookie no store call is made, and none is set', async () => {
+    const { sessions, store, events } = createFleet()
+    const client = new Client()
+    await client.visit(sessions, async (session) => {
+      assert.equal(session.isNew, true)
+      assert.equal(session.user, null)
+      assert.deepEqual({ ...session.data }, { n: 0, list: [] })
+      session.data.n = 0
+      await session.save()
+      await session.rotate()
+      await session.logout()
+    })
+    assert.equal(client.cookies.size, 0)
+    assert.deepEqual(store.calls, [])
+    assert.deepEqual(events, [])
+  })
+
+  test('the session is stored once something is assigned, in one call, and opened by its cookie', async () => {
+    const { sessions, store, eventNames } = createFleet()
+    const client = await createVisitor(sessions)
+    assert.deepEqual([...client.cookies.keys()], ['__Host-sid', '__Host-sid-v'])
+    assert.deepEqual(store.calls, ['apply'])
+    assert.deepEqual(eventNames(), ['created'])
+    await client.visit(sessions, (session) => {
+      assert.equal(session.isNew, false)
+      assert.equal(session.key, onlyRecord(store).key)
+      assert.equal(session.data.n, 1)
+    })
+    assert.deepEqual(store.calls, ['apply', 'read'])
+  })
+
+  test('a read answers with no cookie, a change with the hint alone', async () => {
+    const { sessions } = createFleet()
+    const client = await createVisitor(sessions)
+    const open = async (): Promise<Awaited<ReturnType<typeof sessions.open>>> => sessions.open(client.request)
+    assert.deepEqual(await sessions.commit(await open()), [])
+    const session = await open()
+    session.data.n = 2
+    assert.deepEqual(await sessions.commit(session), [
+      ['set-cookie', '__Host-sid-v=0.2; Path=/; HttpOnly; Secure; SameSite=Lax'],
+    ])
+  })
+
+  test('what differs from initial is written, and nothing else, when a stored session changes', async () => {
+    const { sessions, store } = createFleet()
+    const client = await createVisitor(sessions)
+    let written: string[] = []
+    store.around = (_, run, change) => ((written = [...(change?.fields?.keys() ?? [])]), run())
+    await client.visit(sessions, ({ data }) => void data.list.push('a'))
+    assert.deepEqual(written, ['list'])
+    await client.visit(sessions, ({ data }) => void delete data['list' as string])
+    await client.visit(sessions, ({ data }) => assert.deepEqual({ ...data }, { n: 1 }))
+  })
+})
+
+suite('a token that opens nothing', () => {
+  const strange = ['', 'x', 'AQAA', '"', '%', 'undefined', '../../etc/passwd', 'A'.repeat(5000)]
+
+  test('a mangled or foreign one is refused before the store is asked, counted, and not adopted', async () => {
+    const { sessions, store, events } = createFleet()
+    for (const value of strange) {
+      store.calls.length = 0
+      const client = new Client()
+      client.cookies.set('__Host-sid', value)
+      await client.visit(sessions, ({ isNew, data }) => assert.deepEqual([isNew, data.n], [true, 0]))
+      assert.equal(client.token, value, 'no cookie was set')
+      assert.deepEqual(store.calls, [])
+      await client.visit(sessions, ({ data }) => void (data.n = 1))
+      assert.notEqual(client.token, value)
+      assert.deepEqual(store.calls, ['apply'])
+    }
+    assert.equal(sessions.stats().events['tokenRefused'], 2 * strange.length)
+    assert(events.every(([name, event]) => name !== 'tokenRefused' || 'reason' in event && event.reason === 'refused'))
+  })
+
+  test('one of a session that is no more is not adopted: the next change makes a new key and token', async () => {
+    const { sessions, store } = createFleet()
+    const client = await createVisitor(sessions)
+    const { key } = onlyRecord(store)
+    const old = client.token
+    store.records.clear()
+    await client.visit(sessions, ({ isNew, data }) => assert.deepEqual([isNew, data.n], [true, 0]))
+    assert.equal(client.token, old)
+    await client.visit(sessions, ({ data }) => void (data.n = 5))
+    assert.notEqual(client.token, old)
+    assert.notEqual(onlyRecord(store).key, key)
+  })
+
+  test('one of an unknown secret never sets or clears a cookie, and writing through it says what to do', async () => {
+    const { sessions, store, events } = createFleet()
+    const foreign = createFleet({ secret: createSecretBeside(secret, false) })
+    const client = await createVisitor(foreign.sessions)
+    const before = client.token
+    await client.visit(sessions, ({ data, isNew }) => assert.deepEqual([data.n, isNew], [0, true]))
+    const writes = ['assign', 'update', 'logout', 'rotate'] as const
+    for (const write of writes) {
+      const session = await sessions.open(client.request)
+      const written = {
+        assign: () => ((session.data.n = 1), sessions.commit(session)),
+        update: () => session.update('n', (n) => n + 1),
+        logout: () => session.logout(),
+        rotate: () => session.rotate(),
+      }[write]()
+      await assert.rejects(written, { code: 'unknown_secret', status: 409 }, write)
+      if (write !== 'assign') assert.deepEqual(await sessions.commit(session), [])
+    }
+    assert.equal(client.token, before)
+    assert.deepEqual(store.calls, [])
+    assert.deepEqual(events[0], ['tokenRefused', { reason: 'unknownSecret' }])
+  })
+})
+
+suite('sessions', () => {
+  test('of finds what open made, and says what is missing', async () => {
+    const { sessions } = createFleet()
+    const request = new Client().request
+    assert.throws(() => sessions.of(request), { code: 'no_session', status: 500, message: /adapter/ })
+    const session = await sessions.open(request)
+    assert.equal(sessions.of(request), session)
+    await assert.rejects(async () => sessions.commit({ ...session }), TypeError)
+  })
+
+  test('a fetch request is read as one of Node is', async () => {
+    const { sessions } = createFleet()
+    const client = await createVisitor(sessions)
+    const headers = new Headers(client.request.headers)
+    assert.equal((await sessions.open({ headers })).data.n, 1)
+    const lines = { cookie: [...client.cookies].map(([name, value]) => `${name}=${value}`) }
+    assert.equal((await sessions.open({ headers: lines })).data.n, 1)
+  })
+
+  test('two applications with two cookie names on one store do not open the sessions of each other', async () => {
+    const { sessions, store, clock } = createFleet()
+    const client = await createVisitor(sessions)
+    const other = createFleet({ cookie: { name: '__Host-other' }, store, clock })
+    client.cookies.set('__Host-other', client.token ?? '')
+    assert.equal((await other.sessions.open(client.request)).isNew, true)
+  })
+})
