@@ -1,3 +1,5 @@
+import { inspect } from 'node:util'
+
 /** Milliseconds, or a number with a unit: `'500ms'`, `'30s'`, `'15m'`, `'12h'`, `'7d'`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
@@ -13,6 +15,6 @@ export function toMilliseconds(name: string, duration: Duration, msMax: number =
   const ms = match ? Number(match[1]) * (UNITS_MS[match[2] ?? ''] ?? Number.NaN) : duration
   if (typeof ms === 'number' && ms > 0 && ms <= msMax) return ms
   throw new TypeError(
-    `${name}: ${JSON.stringify(duration)} is not a duration; give milliseconds above 0${msMax === Infinity ? '' : ` and at most ${msMax}`}, or text such as '30s', '15m', '12h'`,
+    `${name}: ${inspect(duration)} is not a duration; give milliseconds above 0${msMax === Infinity ? '' : ` and at most ${msMax}`}, or text such as '30s', '15m', '12h'`,
   )
 }

@@ -63,7 +63,11 @@ export interface Session<Data extends object> {
   /** Ends the session on every node. What is assigned afterwards begins a new one. Twice is once. */
   logout(): Promise<void>
 
-  /** Hands out a successor of the token; the present one stays good until the successor was used, and for the grace after that. */
+  /**
+   * Hands out a successor of the token; the present one stays good until the successor was used, and for the grace after
+   * that. Within the grace of the last rotation it does nothing: with two so close together, a late answer could put
+   * back a token whose grace is over.
+   */
   rotate(): Promise<void>
 
   /** Writes the changes made so far, now. The only way to write an assignment made after the response has begun. */
@@ -107,6 +111,8 @@ export class OpenSession<Data extends object> implements Session<Data> {
   #selector: Buffer | undefined
   #key: string | undefined
   #generation: number
+  /** The grace of this generation's predecessor ends then. */
+  #graceEndsAt: number
   /** What the next {@link commit} tells the client. */
   #cookies: { token?: number; hint?: Version; clear?: true } = {}
   #isSent = false
@@ -120,6 +126,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
     this.#selector = opening.selector
     this.#key = opening.key
     this.#generation = opening.generation ?? 1
+    this.#graceEndsAt = record?.retired[0] ?? 0
     this.#fields = new SessionFields(record?.fields ?? new Map(), opening.initial)
     this.#state = record
       ? { kind: 'live', record }
@@ -195,7 +202,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
   async rotate(): Promise<void> {
     await this.#turn(async () => {
       this.#assertAttached()
-      if (this.#state.kind !== 'live') return
+      if (this.#state.kind !== 'live' || this.#engine.clock.now() <= this.#graceEndsAt) return
       const result = this.#required(await this.#apply({ rotate: true }))
       if (result.pending && result.generation === this.#generation) this.#cookies.token = result.generation + 1
     })
@@ -300,10 +307,15 @@ export class OpenSession<Data extends object> implements Session<Data> {
     this.#engine.events.emit('changeDropped', { key: this.key, fields: [...changes.keys()] })
   }
 
-  /** A request in flight across a later login or logout must not put its token over the newer cookie. */
+  /** A request in flight across a later login, a logout or the first use of its successor must not put its token over the newer cookie. */
   async #withdrawDeadToken(token: number): Promise<void> {
     const record = await this.#engine.store.call('read', (store) => store.read(this.key))
-    if (!record || token < record.floor) this.#cookies = {}
+    if (!record || token < record.floor || this.#isUsedSuccessor(token, record.generation)) this.#cookies = {}
+  }
+
+  /** Whether a token that was to be handed out has been presented meanwhile, when the record is at `generation`. */
+  #isUsedSuccessor(token: number, generation: number): boolean {
+    return token > this.#generation && token <= generation
   }
 
   /** @param computed what `update` made of a field: it counts only once it is stored */
@@ -335,6 +347,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
     if (result.outcome !== 'applied') return false
     this.#fields.applied(changes, result.version)
     this.#generation = result.generation
+    this.#graceEndsAt = 0
     this.#cookies.token = result.generation
     if (this.#state.kind === 'live') {
       const { now, expiresAt } = this.#times()
@@ -377,6 +390,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
     this.#selector = createSelector()
     this.#key = keyOfSelector(this.#selector)
     this.#generation = 1
+    this.#graceEndsAt = 0
     this.#cookies = {}
   }
 
@@ -403,6 +417,8 @@ export class OpenSession<Data extends object> implements Session<Data> {
       const used = this.#unattended ? {} : { lastSeenAt: now, expiresAt }
       this.#state = { kind: 'live', record: { ...this.#state.record, version: result.version, ...used } }
       this.#cookies.hint = result.version
+      const { token } = this.#cookies
+      if (token !== undefined && this.#isUsedSuccessor(token, result.generation)) delete this.#cookies.token
     }
     return result
   }

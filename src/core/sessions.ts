@@ -258,6 +258,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   async #confirm(opening: Opening, record: SessionRecord, generation: number): Promise<Opening> {
     const { policy, clock, turns, store } = this.#engine
     const now = clock.now()
+    const graceEndsAt = now + policy.graceMs
     const result = await turns.run(record.key, () =>
       store.call('apply', (store) =>
         store.apply({
@@ -266,14 +267,17 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
           now,
           expiresAt: nextEnd(policy, now, record.startedAt),
           generation,
-          confirm: { generation, graceEndsAt: now + policy.graceMs },
+          confirm: { generation, graceEndsAt },
         }),
       ),
     )
     if (result.outcome === 'superseded') return this.#blank({ key: record.key, detached: SUPERSEDED })
     if (result.outcome !== 'applied') return this.#blank({ isPresented: true })
     const isPending = result.pending && result.generation === generation
-    const confirmed = { ...opening, record: { ...record, version: result.version, lastSeenAt: now } }
+    const confirmed = {
+      ...opening,
+      record: { ...record, version: result.version, lastSeenAt: now, retired: [graceEndsAt] },
+    }
     return this.#valid(isPending ? { ...confirmed, successor: generation + 1 } : confirmed)
   }
 

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { createGateway, type Gateway } from '../gateway/index.ts'
-import { Child, type Exit, startChild, toSibling } from './child.ts'
+import { type Child, type Exit, startChild, toSibling } from './child.ts'
 
 /** nginx's default of ten seconds is long for one who has just restarted a node and waits for it. */
 const FAIL_TIMEOUT_DEFAULT_MS = 1_000
@@ -47,7 +47,7 @@ export interface FleetOptions {
   readonly onOutput?: (node: string, text: string) => void
 }
 
-/** One node of a fleet. */
+/** One node of a fleet, as it was when it was asked for. */
 export interface FleetNode {
   /** `node-1` and so on. */
   readonly name: string
@@ -99,7 +99,7 @@ function toStarter({ settings, program = toSibling('node'), env = {}, onOutput, 
 }
 
 /** A node's place in the fleet, and the process that has it now. */
-class Member implements FleetNode {
+class Member {
   readonly name: string
   readonly url: string
   child: Child
@@ -114,12 +114,9 @@ class Member implements FleetNode {
     this.url = `http://127.0.0.1:${child.port}`
   }
 
-  get pid(): number {
-    return this.child.pid
-  }
-
-  get alive(): boolean {
-    return this.child.alive
+  get node(): FleetNode {
+    const { name, url, child } = this
+    return { name, url, pid: child.pid, alive: child.alive }
   }
 }
 
@@ -149,12 +146,12 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   }
 
   get nodes(): readonly FleetNode[] {
-    return [...this.#members.values()]
+    return [...this.#members.values()].map(({ node }) => node)
   }
 
   /** @throws TypeError for an unknown name */
   node(name: string): FleetNode {
-    return this.#member(name)
+    return this.#member(name).node
   }
 
   /** Sends a signal that a node survives, as SIGSTOP and SIGCONT. */
@@ -182,9 +179,9 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       member.child = await this.#start(name, member.child.port)
       member.isEnding = false
       this.#watch(member)
-      this.emit('up', member)
+      this.emit('up', member.node)
     })
-    return member
+    return member.node
   }
 
   /** Stops the gateway, then the nodes gracefully; resolves when every process is gone. Stopping twice succeeds. */
@@ -210,7 +207,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   }
 
   #watch(member: Member): void {
-    void member.child.exited.then((exit) => this.emit('down', member, exit, member.isEnding))
+    void member.child.exited.then((exit) => this.emit('down', member.node, exit, member.isEnding))
   }
 
   #member(name: string): Member {

@@ -10,17 +10,16 @@ import type { FleetStore } from './stores.ts'
 /** What a node is told. */
 export interface DemoNodeSettings {
   readonly store: FleetStore
-  readonly affinity: string
 }
 
-await runProgram<DemoNodeSettings>(async ({ name, port, settings: { store, affinity } }, secret) => {
+await runProgram<DemoNodeSettings>(async ({ name, port, settings: { store } }, secret) => {
   const sessions = createSessions<ShopData>({
     store: await toStore(store),
     secret,
     initial: () => ({ views: 0, cart: [] }),
   })
   await sessions.ready()
-  const server = createServer(createShop({ name, sessions, store: store.name, affinity }))
+  const server = createServer(createShop({ name, sessions }))
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

@@ -28,7 +28,7 @@ const SLOW_WRITES: readonly (readonly Step[])[] = [
 export const goneLaws: readonly LawTest[] = [
   lawTest(
     1,
-    'slow-write',
+    'logout-slow-write',
     'a slow write in flight at logout leaves the session dead, 20 times of 20',
     [],
     async (d) => {
@@ -49,7 +49,7 @@ export const goneLaws: readonly LawTest[] = [
 
   lawTest(
     1,
-    'commit-in-flight',
+    'logout-commit-in-flight',
     'a logout while a write is on its way to the store, or its answer on the way back, leaves the session dead',
     ['twoNodes'],
     async (d) => {
@@ -65,7 +65,7 @@ export const goneLaws: readonly LawTest[] = [
 
   lawTest(
     1,
-    'slow-read',
+    'logout-slow-read',
     'a slow read that would touch the session or give out a token leaves it dead',
     [],
     async (d) => {
@@ -120,6 +120,21 @@ export const goneLaws: readonly LawTest[] = [
       d.expectEqual(answer.data, { fresh: 1 }, 'the data of the new session')
       d.expect(answer.key !== key, 'the new session has the key of the ended one')
       d.expectEqual((await d.look(copy, 0)).data, { fresh: 1 }, 'the new session at the next request')
+    },
+  ),
+
+  lawTest(
+    1,
+    'returning-node',
+    'a node that comes back knows what ended while it was away',
+    ['twoNodes', 'stop'],
+    async (d) => {
+      const visitor = await d.visitorWith(['login', 'ada'])
+      const copy = await visitor.copy()
+      await d.node(0).stop?.()
+      await d.ask(visitor, 1, ['logout'])
+      await d.restart(0)
+      await d.expectDead(copy, 'after a logout while a node was away')
     },
   ),
 ]

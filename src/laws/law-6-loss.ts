@@ -97,21 +97,6 @@ export const lossLaws: readonly LawTest[] = [
 
   lawTest(
     6,
-    'returning-node',
-    'a node that comes back knows what ended while it was away',
-    ['twoNodes', 'stop'],
-    async (d) => {
-      const visitor = await d.visitorWith(['login', 'ada'])
-      const copy = await visitor.copy()
-      await d.node(0).stop?.()
-      await d.ask(visitor, 1, ['logout'])
-      await d.restart(0)
-      await d.expectDead(copy, 'after a logout while a node was away')
-    },
-  ),
-
-  lawTest(
-    6,
     'kill',
     'each node in turn is killed under load, and no acknowledged change is lost',
     ['twoNodes', 'kill'],

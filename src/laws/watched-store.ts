@@ -75,9 +75,10 @@ export class WatchedStore implements Store {
     return this.#store.close()
   }
 
-  /** Sends every change of a session that this node has ever sent once more. */
+  /** Sends every change of a session that this node has ever sent again: in their order, then the last one first. */
   async replay(key: string): Promise<void> {
-    for (const change of this.changes) if (change.key === key) await this.#store.apply(change)
+    const changes = this.changes.filter((change) => change.key === key)
+    for (const change of [...changes, ...changes.toReversed()]) await this.#store.apply(change)
   }
 
   #note(call: string, argument: unknown): void {

@@ -132,7 +132,23 @@ suite('codec: refused by the name of the field', () => {
 })
 
 suite('codec: damage', () => {
-  const damaged = ['', '{', '~', '~[', '~5', '~[["Money",1]]', '~[{"a":9}]', 'undefined', "{'a':1}", '\0', '~[["Map",[]]]', '[1,]', 'nul', '~{}', '~[[1,-9]]']
+  const damaged = [
+    '',
+    '{',
+    '~',
+    '~[',
+    '~5',
+    '~[["Money",1]]',
+    '~[{"a":9}]',
+    'undefined',
+    "{'a':1}",
+    '\0',
+    '~[["Map",[]]]',
+    '[1,]',
+    'nul',
+    '~{}',
+    '~[[1,-9]]',
+  ]
   for (const text of damaged) {
     test(`${JSON.stringify(text)} is an error that names the field`, () => {
       assert.throws(

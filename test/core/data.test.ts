@@ -73,17 +73,22 @@ suite('session data: what is noticed', () => {
           const initial = Object.defineProperty({ b: [1] }, '__proto__', { value: [2], enumerable: true })
           const fields = new SessionFields(stored, initial)
           const data = fields.proxy as Record<string, number[]>
-          const model = new Map<string, number[]>([['a', [0]], ['b', [1]], ['__proto__', [2]]])
+          const model = new Map<string, number[]>([
+            ['a', [0]],
+            ['b', [1]],
+            ['__proto__', [2]],
+          ])
           let sequence = 1
           for (const { edit, name, value } of steps) {
-            if (edit === 'assign') (data[name] = [...value]), model.set(name, [...value])
-            if (edit === 'delete') delete data[name], model.delete(name)
-            if (edit === 'push' && model.has(name)) data[name]?.push(9), model.get(name)?.push(9)
+            if (edit === 'assign') ((data[name] = [...value]), model.set(name, [...value]))
+            if (edit === 'delete') (delete data[name], model.delete(name))
+            if (edit === 'push' && model.has(name)) (data[name]?.push(9), model.get(name)?.push(9))
             if (edit === 'read' && model.has(name)) assert.deepEqual(data[name], model.get(name))
             if (edit === 'write') {
               const changes = fields.changes()
               sequence += 1
-              for (const [field, text] of changes) stored.set(field, { stamp: { incarnation: 0, sequence }, value: text })
+              for (const [field, text] of changes)
+                stored.set(field, { stamp: { incarnation: 0, sequence }, value: text })
               fields.applied(changes, { incarnation: 0, sequence })
               assert.equal(fields.isChanged, false)
             }
@@ -139,7 +144,11 @@ suite('session data: what is not touched costs nothing', () => {
 
 suite('session data: initial', () => {
   test('a field new in initial reads as its value there, and is written only once it is changed', () => {
-    const { fields, data } = open<{ a: number; list: number[]; n: number }>({ a: 1 } as never, { a: 5, list: [1], n: 2 })
+    const { fields, data } = open<{ a: number; list: number[]; n: number }>({ a: 1 } as never, {
+      a: 5,
+      list: [1],
+      n: 2,
+    })
     assert.deepEqual([data.a, data.list, data.n], [1, [1], 2])
     assert.deepEqual(changesOf(fields), {})
     data.list.push(2)

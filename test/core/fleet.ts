@@ -45,9 +45,10 @@ const eventNames: readonly SessionEventName[] = [
 
 export const secret: string = randomBytes(32).toString('base64url')
 
-export function createFleet(options: Partial<SessionsOptions<Data>> = {}, nodeCount = 1): Fleet {
-  const store = createSharedStore()
-  const clock = createTurnedClock()
+/** @param beside a fleet whose store and clock it shares, with options of its own */
+export function createFleet(options: Partial<SessionsOptions<Data>> = {}, nodeCount = 1, beside?: Fleet): Fleet {
+  const store = beside?.store ?? createSharedStore()
+  const clock = beside?.clock ?? createTurnedClock()
   const logged: string[] = []
   const log = (_: object, message: string): void => void logged.push(message)
   const events: Fleet['events'] = []

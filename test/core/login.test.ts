@@ -73,7 +73,10 @@ suite('login', () => {
     await session.login('ann')
     client.take(await sessions.commit(session))
     assert.notEqual(session.key, key)
-    assert.deepEqual(events.find(([name]) => name === 'changeDropped'), ['changeDropped', { key, fields: ['secret of another'] }])
+    assert.deepEqual(
+      events.find(([name]) => name === 'changeDropped'),
+      ['changeDropped', { key, fields: ['secret of another'] }],
+    )
     assert.deepEqual(await client.visit(sessions, ({ user, data }) => [user, { ...data }]), ['ann', { n: 0, list: [] }])
   })
 

@@ -86,7 +86,10 @@ suite('a change in flight at logout', () => {
     slow.data.n = 9
     await client.visit(sessions, (session) => session.logout())
     await assert.rejects(slow.save(), { code: 'session_gone' })
-    await assert.rejects(slow.update('n', (n) => n), { code: 'session_gone' })
+    await assert.rejects(
+      slow.update('n', (n) => n),
+      { code: 'session_gone' },
+    )
   })
 
   test('although its call was sent before and reaches the store after', async () => {

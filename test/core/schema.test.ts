@@ -4,7 +4,11 @@ import { z } from 'zod'
 import type { SessionsOptions } from '../../src/core/policy.ts'
 import { Client, type Data, createFleet, createVisitor, onlyRecord, type Fleet } from './fleet.ts'
 
-const schema = z.object({ n: z.number().default(0), list: z.array(z.string()).default([]), name: z.string().optional() })
+const schema = z.object({
+  n: z.number().default(0),
+  list: z.array(z.string()).default([]),
+  name: z.string().optional(),
+})
 const strict = schema.strict() as unknown as NonNullable<SessionsOptions<Data>['schema']>
 
 const openFleet = (options: Partial<SessionsOptions<Data>> = {}): Fleet => createFleet({ schema: strict, ...options })
@@ -36,7 +40,10 @@ suite('schema', () => {
     const client = await createVisitor(sessions)
     const wrong = 'five' as unknown as number
     const session = await sessions.open(client.request)
-    await assert.rejects(session.update('n', () => wrong), { code: 'session_invalid', field: 'n' })
+    await assert.rejects(
+      session.update('n', () => wrong),
+      { code: 'session_invalid', field: 'n' },
+    )
     session.data.n = wrong
     await assert.rejects(session.save(), { code: 'session_invalid', field: 'n', message: /"n".*schema/ })
     await assert.rejects(session.login('ann'), { code: 'session_invalid' })
@@ -54,7 +61,10 @@ suite('schema', () => {
     const { sessions, store } = openFleet()
     await createVisitor(sessions)
     const { key } = onlyRecord(store)
-    await assert.rejects(sessions.update(key, 'n', () => 'x' as never), { code: 'session_invalid', field: 'n' })
+    await assert.rejects(
+      sessions.update(key, 'n', () => 'x' as never),
+      { code: 'session_invalid', field: 'n' },
+    )
   })
 })
 
@@ -98,10 +108,10 @@ suite('a stored session that does not fit the schema', () => {
   })
 
   test('a field that is new in the schema reads as its initial value', async () => {
-    const store = createFleet()
-    const client = await createVisitor(store.sessions)
+    const fleet = createFleet()
+    const client = await createVisitor(fleet.sessions)
     const wider = schema.extend({ theme: z.string().default('light') }) as unknown as typeof strict
-    const { sessions, eventNames } = createFleet({ schema: wider, store: store.store, clock: store.clock })
+    const { sessions, eventNames } = createFleet({ schema: wider }, 1, fleet)
     await client.visit(sessions, ({ data }) => assert.equal(data['theme'], 'light'))
     assert.deepEqual(eventNames(), [])
   })

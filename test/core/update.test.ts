@@ -74,7 +74,10 @@ suite('update', () => {
     const { sessions } = createFleet()
     const client = await createVisitor(sessions)
     const session = await sessions.open(client.request)
-    await assert.rejects(session.update('n', (async (n: number) => n + 1) as never), { code: 'unstorable_value', field: 'n' })
+    await assert.rejects(session.update('n', (async (n: number) => n + 1) as never), {
+      code: 'unstorable_value',
+      field: 'n',
+    })
   })
 })
 
@@ -85,7 +88,10 @@ suite('update: no lost one', () => {
     store.calls.length = 0
     await Promise.all(Array.from({ length: 99 }, () => client.clone().visit(sessions, (s) => s.update('n', increment))))
     assert.equal(await client.visit(sessions, ({ data }) => data.n), 100)
-    assert(store.calls.filter((call) => call === 'apply').length < 99 + 99 + 1, 'each may lose to what came before its open')
+    assert(
+      store.calls.filter((call) => call === 'apply').length < 99 + 99 + 1,
+      'each may lose to what came before its open',
+    )
   })
 
   test('100 parallel ones on four nodes, through slow calls in random order, end at 100', async () => {
@@ -142,11 +148,14 @@ suite('update: no lost one', () => {
     store.around = (_, run, change) => (change?.expect ? Promise.resolve({ outcome: 'conflict', field }) : run())
     const session = await sessions.open(client.request)
     let computedCount = 0
-    await assert.rejects(session.update('n', (n) => ((computedCount += 1), n + 1)), {
-      code: 'conflict',
-      status: 503,
-      field: 'n',
-    })
+    await assert.rejects(
+      session.update('n', (n) => ((computedCount += 1), n + 1)),
+      {
+        code: 'conflict',
+        status: 503,
+        field: 'n',
+      },
+    )
     assert.equal(computedCount, CONFLICTS_MAX)
   })
 })

@@ -76,7 +76,9 @@ suite('a token that opens nothing', () => {
       assert.deepEqual(store.calls, ['apply'])
     }
     assert.equal(sessions.stats().events['tokenRefused'], 2 * strange.length)
-    assert(events.every(([name, event]) => name !== 'tokenRefused' || 'reason' in event && event.reason === 'refused'))
+    assert(
+      events.every(([name, event]) => name !== 'tokenRefused' || ('reason' in event && event.reason === 'refused')),
+    )
   })
 
   test('one of a session that is no more is not adopted: the next change makes a new key and token', async () => {
@@ -136,9 +138,9 @@ suite('sessions', () => {
   })
 
   test('two applications with two cookie names on one store do not open the sessions of each other', async () => {
-    const { sessions, store, clock } = createFleet()
-    const client = await createVisitor(sessions)
-    const other = createFleet({ cookie: { name: '__Host-other' }, store, clock })
+    const fleet = createFleet()
+    const client = await createVisitor(fleet.sessions)
+    const other = createFleet({ cookie: { name: '__Host-other' } }, 1, fleet)
     client.cookies.set('__Host-other', client.token ?? '')
     assert.equal((await other.sessions.open(client.request)).isNew, true)
   })

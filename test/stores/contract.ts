@@ -433,9 +433,19 @@ export function storeContract(name: string, open: () => Promise<OpenStore>): voi
     describe('ending', () => {
       it('ends a session, tells that there was one, and succeeds again', async () => {
         const key = await created()
-        assert.equal(await store.end(tombstoneOf(key)), true)
+        assert.equal(await store.end(tombstoneOf(key)), 'ended')
         assert.equal(await store.read(key), undefined)
-        assert.equal(await store.end(tombstoneOf(key)), false)
+        assert.equal(await store.end(tombstoneOf(key)), 'gone')
+      })
+
+      it('ends nothing for who asked under a generation from before a login', async () => {
+        const key = await created()
+        await store.apply(changeOf(key, { login: { user: 'ada' } }))
+        const { generation } = await present(key)
+        assert.equal(await store.end({ ...tombstoneOf(key), generation: generation - 1 }), 'superseded')
+        assert.equal((await present(key)).user, 'ada')
+        assert.equal(await store.end({ ...tombstoneOf(key), generation }), 'ended')
+        assert.equal(await store.end({ ...tombstoneOf(key), generation: generation - 1 }), 'gone')
       })
 
       it('answers every change of an ended session with gone', async () => {
@@ -456,14 +466,30 @@ export function storeContract(name: string, open: () => Promise<OpenStore>): voi
 
       it('ends a key that it does not know, so that a creation on its way comes too late', async () => {
         const key = randomKey()
-        assert.equal(await store.end(tombstoneOf(key)), false)
+        assert.equal(await store.end(tombstoneOf(key)), 'gone')
         assert.deepEqual(await store.apply(changeOf(key, { create: true })), { outcome: 'gone' })
       })
 
       it('tells one of many ends at once that there was a session', async () => {
         const key = await created()
         const answers = await Promise.all(Array.from({ length: 10 }, () => store.end(tombstoneOf(key))))
-        assert.equal(answers.filter(Boolean).length, 1)
+        assert.deepEqual(answers.toSorted(), ['ended', ...Array<string>(9).fill('gone')])
+      })
+
+      it('ends nothing for a request from before a login', async () => {
+        const key = await created()
+        await store.apply(changeOf(key, { login: { user: 'ada' } }))
+        const before = await present(key)
+        assert.equal(await store.end({ ...tombstoneOf(key), generation: 0 }), 'superseded')
+        assert.deepEqual(await present(key), before)
+        assert.equal(await store.end({ ...tombstoneOf(key), generation: 1 }), 'ended')
+        assert.equal(await store.end({ ...tombstoneOf(key), generation: 0 }), 'gone')
+      })
+
+      it('ends an unknown key for a request of any generation', async () => {
+        const key = randomKey()
+        assert.equal(await store.end({ ...tombstoneOf(key), generation: 0 }), 'gone')
+        assert.deepEqual(await store.apply(changeOf(key, { create: true })), { outcome: 'gone' })
       })
 
       it('has ended a session in spite of changes at the same time', async () => {
@@ -549,7 +575,7 @@ export function storeContract(name: string, open: () => Promise<OpenStore>): voi
           await store.install(tombstoneOf(key))
           assert.equal(await store.read(key), undefined)
           assert.deepEqual(await store.apply(changeOf(key, { create: true })), { outcome: 'gone' })
-          assert.equal(await store.end(tombstoneOf(key)), false)
+          assert.equal(await store.end(tombstoneOf(key)), 'gone')
         }
       })
     })

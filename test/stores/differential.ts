@@ -6,6 +6,7 @@ import {
   applyChange,
   type Change,
   type ChangeResult,
+  type EndResult,
   type OperationId,
   type SessionRecord,
   type Store,
@@ -17,7 +18,7 @@ import { now, randomKey, recordOf } from './changes.ts'
 /** What one step asks of a store; the key is drawn anew for each run, so that runs do not meet in one store. */
 type Step =
   | { kind: 'apply'; change: Omit<Change, 'key'> }
-  | { kind: 'end' }
+  | { kind: 'end'; generation: number | undefined }
   | { kind: 'install'; whole: Omit<SessionRecord, 'key'> }
   | { kind: 'installEnd' }
 
@@ -32,11 +33,12 @@ class Model {
     return result
   }
 
-  end(): boolean {
-    const hadSession = this.record !== undefined
+  end(generation = Number.POSITIVE_INFINITY): EndResult {
+    const { record } = this
+    if (record && generation < record.floor) return 'superseded'
     this.record = undefined
     this.isEnded = true
-    return hadSession
+    return record ? 'ended' : 'gone'
   }
 
   install(whole: SessionRecord): void {
@@ -45,18 +47,23 @@ class Model {
   }
 }
 
+/** Plain objects, as a store answers them. */
+function record<T>(parts: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
+  return fc.record(parts, { noNullPrototype: true }) as fc.Arbitrary<T>
+}
+
 const name = fc.constantFrom('a', 'b', '__proto__', 'constructor', '', 'é\u0000🍪')
 const value = fc.oneof(fc.constant(null), fc.json(), fc.constantFrom('', '\u0000', '~[]', '"\\ud800"'))
-const version = fc.record({ incarnation: fc.nat(2), sequence: fc.integer({ min: 1, max: 9 }) })
+const version = record({ incarnation: fc.nat(2), sequence: fc.integer({ min: 1, max: 9 }) })
 const slot = fc.constantFrom('n1', 'n2', 'n3', '__proto__')
-const operation: fc.Arbitrary<OperationId> = fc.record({ slot, count: fc.integer({ min: 1, max: 12 }) })
+const operation: fc.Arbitrary<OperationId> = record({ slot, count: fc.integer({ min: 1, max: 12 }) })
 const generation = fc.nat(4)
 /** Within the time in which no store may clean: the real clock stands near `now` while the test runs. */
 const time = fc.nat(120_000).map((offset) => now + offset)
 const expiresAt = fc.integer({ min: 60_000, max: 150_000 }).map((offset) => now + offset)
 const user = fc.constantFrom('ada', '__proto__', 'o\u0000')
 
-const change: fc.Arbitrary<Omit<Change, 'key'>> = fc.record(
+const change = fc.record(
   {
     operation,
     now: time,
@@ -65,42 +72,41 @@ const change: fc.Arbitrary<Omit<Change, 'key'>> = fc.record(
     unattended: fc.boolean(),
     create: fc.boolean(),
     fields: fc.array(fc.tuple(name, value), { maxLength: 4 }).map((entries) => new Map(entries)),
-    expect: fc.record({ field: name, stamp: fc.option(version) }),
+    expect: record({ field: name, stamp: fc.option(version) }),
     rotate: fc.boolean(),
-    confirm: fc.record({ generation: fc.nat(16), graceEndsAt: time }),
-    login: fc.record({ user }),
+    confirm: record({ generation: fc.nat(16), graceEndsAt: time }),
+    login: record({ user }),
   },
-  { requiredKeys: ['operation', 'now', 'expiresAt', 'generation'] },
-)
+  { requiredKeys: ['operation', 'now', 'expiresAt', 'generation'], noNullPrototype: true },
+) as fc.Arbitrary<Omit<Change, 'key'>>
 
-const whole: fc.Arbitrary<Omit<SessionRecord, 'key'>> = fc
-  .record({
-    version,
-    generation,
-    pending: fc.boolean(),
-    floor: fc.nat(2),
-    retired: fc.array(time, { maxLength: 8 }),
-    user: fc.option(user),
-    startedAt: time,
-    createdAt: time,
-    lastSeenAt: time,
-    expiresAt,
-    fields: fc.array(fc.tuple(name, fc.record({ stamp: version, value }))).map((entries) => new Map(entries)),
-    operations: fc
-      .array(fc.tuple(slot, fc.record({ count: fc.integer({ min: 1, max: 12 }), version })))
-      .map((entries) => new Map(entries)),
-  })
-  .map((parts) => recordOf('', parts))
+const whole: fc.Arbitrary<Omit<SessionRecord, 'key'>> = record({
+  version,
+  generation,
+  pending: fc.boolean(),
+  floor: fc.nat(2),
+  retired: fc.array(time, { maxLength: 8 }),
+  user: fc.option(user),
+  startedAt: time,
+  createdAt: time,
+  lastSeenAt: time,
+  expiresAt,
+  fields: fc.array(fc.tuple(name, record({ stamp: version, value }))).map((entries) => new Map(entries)),
+  operations: fc
+    .array(fc.tuple(slot, record({ count: fc.integer({ min: 1, max: 12 }), version })))
+    .map((entries) => new Map(entries)),
+}).map((parts) => recordOf('', parts))
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 16, arbitrary: fc.record({ kind: fc.constant('apply'), change }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('install'), whole }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('end', 'installEnd') }) },
+  { weight: 24, arbitrary: record({ kind: fc.constant('apply'), change }) },
+  { weight: 4, arbitrary: record({ kind: fc.constant('install'), whole }) },
+  { weight: 1, arbitrary: record({ kind: fc.constant('end'), generation: fc.option(generation, { nil: undefined }) }) },
+  { weight: 1, arbitrary: record({ kind: fc.constant('installEnd') }) },
 )
 
 /** Rejects with the seed and the shortest run found in which the store and the rules differ. */
 export async function followsTheRules(store: Store): Promise<void> {
-  const begin: fc.Arbitrary<Step> = fc.record({ kind: fc.constant('apply'), change: change.map(toCreation) })
+  const begin: fc.Arbitrary<Step> = record({ kind: fc.constant('apply'), change: change.map(toCreation) })
   const steps = fc.tuple(fc.option(begin), fc.array(step, { minLength: 1, maxLength: 20 }))
   await fc.assert(
     fc.asyncProperty(steps, async ([first, rest]) => {
@@ -125,14 +131,16 @@ function toCreation({ expect: _, ...parts }: Omit<Change, 'key'>): Omit<Change, 
 function run(store: Store, key: string, step: Step): Promise<unknown> {
   if (step.kind === 'apply') return store.apply({ ...step.change, key })
   if (step.kind === 'install') return store.install({ ...step.whole, key })
-  return step.kind === 'end' ? store.end(endOf(key)) : store.install(endOf(key))
+  if (step.kind === 'installEnd') return store.install(endOf(key))
+  return store.end({ ...endOf(key), ...(step.generation === undefined ? {} : { generation: step.generation }) })
 }
 
 function runModel(model: Model, key: string, step: Step): unknown {
   if (step.kind === 'apply') return model.apply({ ...step.change, key })
   if (step.kind === 'install') return model.install({ ...step.whole, key })
-  const hadSession = model.end()
-  return step.kind === 'end' ? hadSession : undefined
+  if (step.kind === 'end') return model.end(step.generation)
+  model.end()
+  return undefined
 }
 
 function endOf(key: string): Tombstone {

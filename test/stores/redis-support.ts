@@ -1,41 +1,55 @@
-/** Redis stores for tests. */
+/** Redis stores for tests, on each client that fits. */
 
 import { randomBytes } from 'node:crypto'
-import { createKeyRing } from '../../src/token/index.ts'
+import { once } from 'node:events'
+import { Redis as Ioredis } from 'ioredis'
+import { createClient } from 'redis'
 import type { Logger, Store, StoreContext } from '../../src/core/index.ts'
 import { redisStore, type RedisStoreOptions } from '../../src/stores/redis/index.ts'
+import { createKeyRing } from '../../src/token/index.ts'
 
-export interface OpenRedisStore {
+/** A store that is ready. `close`, or leaving an `await using` block, also ends the client that the store was given. */
+export interface OpenRedisStore extends AsyncDisposable {
   store: Store
-  close(): Promise<void>
+  close: () => Promise<void>
 }
 
-export const silent: Logger = { info() {}, warn() {}, error() {} }
+export type Kind = (typeof kinds)[number]
 
-/** What `createSessions` would give to the store. */
-export function contextOf(parts: Partial<StoreContext> = {}): StoreContext {
-  const keyRing = createKeyRing(randomBytes(32).toString('base64url'))
-  return { keyRing, clock: { now: Date.now }, logger: silent, deadlineMs: 1_000, dropped() {}, ...parts }
-}
+export const kinds = ['a url', 'a client of redis', 'a client of ioredis'] as const
+
+const silent: Logger = { info() {}, warn() {}, error() {} }
 
 /** A store that is not ready yet. */
-export function makeRedisStore(options: RedisStoreOptions, context: Partial<StoreContext> = {}): Store {
-  return redisStore(options).open(contextOf(context))
+export function makeRedisStore(options: RedisStoreOptions, parts: Partial<StoreContext> = {}): Store {
+  const keyRing = createKeyRing(randomBytes(32).toString('base64url'))
+  const context = { keyRing, clock: { now: Date.now }, logger: silent, deadlineMs: 1_000, dropped() {} }
+  return redisStore(options).open({ ...context, ...parts })
 }
 
-/** A store that is ready. `closeClient` ends the client that it was given. */
 export async function openRedisStore(
-  options: RedisStoreOptions,
-  closeClient: () => void = () => {},
-  context: Partial<StoreContext> = {},
+  kind: Kind,
+  port: number,
+  parts: Partial<StoreContext> = {},
 ): Promise<OpenRedisStore> {
-  const store = makeRedisStore(options, context)
-  await store.ready()
-  return {
-    store,
-    async close() {
-      await store.close()
-      closeClient()
-    },
+  const url = `redis://127.0.0.1:${port}`
+  if (kind === 'a url') return ready(makeRedisStore({ url }, parts), () => {})
+  if (kind === 'a client of redis') {
+    // Without a listener of its own, as an application may have forgotten it.
+    const client = createClient({ url, pingInterval: 0 })
+    await client.connect()
+    return ready(makeRedisStore({ client }, parts), () => client.destroy())
   }
+  const client = new Ioredis(port)
+  await once(client, 'ready')
+  return ready(makeRedisStore({ client }, parts), () => client.disconnect())
+}
+
+async function ready(store: Store, closeClient: () => void): Promise<OpenRedisStore> {
+  await store.ready()
+  async function close(): Promise<void> {
+    await store.close()
+    closeClient()
+  }
+  return { store, close, [Symbol.asyncDispose]: close }
 }

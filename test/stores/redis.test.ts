@@ -1,29 +1,28 @@
-import { before, after } from 'node:test'
-import { Redis as Ioredis } from 'ioredis'
+import { after, before, describe } from 'node:test'
 import { createClient } from 'redis'
-import { storeContract } from './contract.ts'
-import { openRedisStore } from './redis-support.ts'
+import { needs } from '../support/programs.ts'
 import { startRedis, type Redis } from '../support/redis.ts'
+import { storeContract } from './contract.ts'
+import { kinds, makeRedisStore, openRedisStore } from './redis-support.ts'
 
-let redis: Redis
-before(async () => (redis = await startRedis()))
-after(() => redis.stop())
+describe('redisStore', { skip: needs('redis-server') }, () => {
+  let redis: Redis
+  before(async () => (redis = await startRedis()))
+  after(() => redis.stop())
 
-storeContract('redisStore({ url })', () => openRedisStore({ url: redis.url }))
+  for (const kind of kinds) storeContract(`redisStore with ${kind}`, () => openRedisStore(kind, redis.port))
 
-storeContract('redisStore with a client of redis', async () => {
-  const client = createClient({ url: redis.url })
-  await client.connect()
-  return openRedisStore({ client }, () => client.destroy())
-})
-
-storeContract('redisStore with a client of redis that speaks RESP2', async () => {
-  const client = createClient({ url: redis.url, RESP: 2 })
-  await client.connect()
-  return openRedisStore({ client }, () => client.destroy())
-})
-
-storeContract('redisStore with a client of ioredis', () => {
-  const client = new Ioredis(redis.port)
-  return openRedisStore({ client }, () => client.disconnect())
+  storeContract('redisStore with a client of redis that speaks RESP2', async () => {
+    const client = createClient({ url: redis.url, RESP: 2 })
+    await client.connect()
+    const store = makeRedisStore({ client })
+    await store.ready()
+    return {
+      store,
+      async close() {
+        await store.close()
+        client.destroy()
+      },
+    }
+  })
 })

@@ -26,7 +26,8 @@ suite('key ring', () => {
       for (const option of [secret, [good, secret]]) {
         assert.throws(
           () => createKeyRing(option),
-          (error) => error instanceof TypeError && !error.message.includes(secret) && /characters|guessable/.test(error.message),
+          (error) =>
+            error instanceof TypeError && !error.message.includes(secret) && /characters|guessable/.test(error.message),
           secret,
         )
       }
@@ -60,7 +61,10 @@ suite('key ring', () => {
         (key, messages) => {
           const mac = createMac(Buffer.from(key), 200)
           for (const message of messages) {
-            assert.equal(mac(Buffer.from(message)), createHmac('sha256', key).update(message).digest().toString('latin1'))
+            assert.equal(
+              mac(Buffer.from(message)),
+              createHmac('sha256', key).update(message).digest().toString('latin1'),
+            )
           }
         },
       ),

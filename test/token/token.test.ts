@@ -7,11 +7,28 @@ import { checkProperty } from '../support/seed.ts'
 import { codecOf, createSecret, createSecretBeside } from './secrets.ts'
 
 const generationMax = 2 ** 31 - 1
-const boundaries = [0, 1, 2, 127, 128, 129, 2 ** 14 - 1, 2 ** 14, 2 ** 21 - 1, 2 ** 21, 2 ** 28 - 1, 2 ** 28, generationMax]
+const boundaries = [
+  0,
+  1,
+  2,
+  127,
+  128,
+  129,
+  2 ** 14 - 1,
+  2 ** 14,
+  2 ** 21 - 1,
+  2 ** 21,
+  2 ** 28 - 1,
+  2 ** 28,
+  generationMax,
+]
 const generations = fc.oneof(fc.constantFrom(...boundaries), fc.integer({ min: 0, max: generationMax }))
 const selectors = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => Buffer.from(bytes))
 
-const texts = fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)), maxLength: 60 })
+const texts = fc.string({
+  unit: fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)),
+  maxLength: 60,
+})
 
 const secret = createSecret()
 const codec = codecOf(secret)
@@ -104,7 +121,15 @@ suite('token: what is refused', () => {
   test('a generation that is not in its shortest form, or above the largest, although its tag is right', () => {
     const selector = createSelector()
     assert.equal(codec.read(documentedToken(selector, [5])).kind, 'valid')
-    const forms = [[], [0x85, 0], [0x85, 0x80, 0], [0x80], [5, 5], [0xff, 0xff, 0xff, 0xff, 8], [0x80, 0x80, 0x80, 0x80, 0x80, 1]]
+    const forms = [
+      [],
+      [0x85, 0],
+      [0x85, 0x80, 0],
+      [0x80],
+      [5, 5],
+      [0xff, 0xff, 0xff, 0xff, 8],
+      [0x80, 0x80, 0x80, 0x80, 0x80, 1],
+    ]
     for (const form of forms) assert.equal(codec.read(documentedToken(selector, form)).kind, 'refused', String(form))
   })
 
@@ -117,7 +142,11 @@ suite('token: what is refused', () => {
     ))
 
   test('a token of another cookie name', () => {
-    for (const [written, read] of [['sid', 'sid2'], ['sid2', 'sid'], ['__Host-sid', 'sid']] as const) {
+    for (const [written, read] of [
+      ['sid', 'sid2'],
+      ['sid2', 'sid'],
+      ['__Host-sid', 'sid'],
+    ] as const) {
       const token = codecOf(secret, written).encode(createSelector(), 1)
       assert.equal(codecOf(secret, read).read(token).kind, 'refused')
     }
@@ -141,7 +170,10 @@ suite('token: rolling secrets', () => {
 
   test('two secrets with one key id both open', () => {
     const other = createSecretBeside(secret, true)
-    for (const ring of [[secret, other], [other, secret]]) {
+    for (const ring of [
+      [secret, other],
+      [other, secret],
+    ]) {
       for (const signer of ring) {
         assert.equal(codecOf(ring).read(codecOf(signer).encode(createSelector(), 7)).kind, 'valid')
       }

@@ -21,7 +21,28 @@ suite('hint', () => {
     ))
 
   test('any other text is no hint', () => {
-    const texts = ['', '.', '1', '1.', '.1', '1.1.1', '01.1', '1.01', '-1.1', '1.-1', '1e3.1 ', ' 1.1', '1.1\n', 'A.1', '1.A', '1,1', 'NaN.1', '1.zzzzzzzzzzz', '٣.1', '%31.1']
+    const texts = [
+      '',
+      '.',
+      '1',
+      '1.',
+      '.1',
+      '1.1.1',
+      '01.1',
+      '1.01',
+      '-1.1',
+      '1.-1',
+      '1e3.1 ',
+      ' 1.1',
+      '1.1\n',
+      'A.1',
+      '1.A',
+      '1,1',
+      'NaN.1',
+      '1.zzzzzzzzzzz',
+      '٣.1',
+      '%31.1',
+    ]
     for (const text of texts) assert.equal(parseVersion(text), undefined, JSON.stringify(text))
   })
 
@@ -33,7 +54,8 @@ suite('hint', () => {
       { incarnation: 2, sequence: 0 },
     ]
     for (const [index, a] of ordered.entries()) {
-      for (const [other, b] of ordered.entries()) assert.equal(Math.sign(compareVersions(a, b)), Math.sign(index - other))
+      for (const [other, b] of ordered.entries())
+        assert.equal(Math.sign(compareVersions(a, b)), Math.sign(index - other))
     }
   })
 })

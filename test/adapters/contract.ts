@@ -1,0 +1,265 @@
+/** What every adapter has to keep, on real HTTP: one body for all frameworks. */
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, test } from 'node:test'
+import { proveOutages } from './outages.ts'
+import { filePath, largeBody } from './support/routes.ts'
+import { createStage, type Framework, type Stage } from './support/stage.ts'
+import { createTestStore, type TestStore } from './support/store.ts'
+import { ask, type WireResponse } from './support/wire.ts'
+
+interface Case {
+  path: string
+  method?: string
+  status: number
+  body?: string | Buffer
+  headers?: Readonly<Record<string, string>>
+  /** Set by the handler, or some middleware, besides ours. */
+  cookies?: readonly string[]
+}
+
+const file = readFileSync(filePath)
+const event = 'data: 1\n\ndata: 2\n\n'
+
+/** Every way to answer, and what must come of it. Each handler has changed the session before. */
+export const cases: readonly Case[] = [
+  { path: '/json', status: 200, body: '{"views":1,"same":true}', cookies: ['mine=1; Path=/'] },
+  { path: '/json', method: 'HEAD', status: 200, cookies: ['mine=1; Path=/'] },
+  { path: '/write', status: 200, body: 'one two', cookies: ['mine=1'] },
+  { path: '/write-callbacks', status: 200, body: 'one two' },
+  { path: '/end', status: 200, body: 'whole', headers: { 'content-length': '5' } },
+  { path: '/end-then-status', status: 200, body: 'whole' },
+  { path: '/redirect', status: 302, headers: { location: '/json' } },
+  { path: '/file', status: 200, body: file },
+  { path: '/file', method: 'HEAD', status: 200 },
+  { path: '/pipe', status: 200, body: file },
+  { path: '/pipeline', status: 200, body: file },
+  { path: '/large', status: 200, body: largeBody() },
+  { path: '/head/object', status: 201, body: 'whole', headers: { 'x-mine': 'a' }, cookies: ['mine=1', 'yours=2'] },
+  { path: '/head/reason', status: 201, body: 'whole', headers: { 'x-mine': 'a' }, cookies: ['mine=1'] },
+  { path: '/head/flat', status: 201, body: 'whole', headers: { 'x-mine': 'a' }, cookies: ['mine=1', 'yours=2'] },
+  { path: '/head/pairs', status: 201, body: 'whole', headers: { 'x-mine': 'a' }, cookies: ['mine=1', 'yours=2'] },
+  { path: '/head/flush', status: 201, body: 'whole', headers: { 'x-mine': 'a' }, cookies: ['mine=1'] },
+  { path: '/head/then-set', status: 201, body: 'true ERR_HTTP_HEADERS_SENT', headers: { 'x-mine': 'a' } },
+  { path: '/no-content', status: 204, body: '' },
+  { path: '/not-modified', status: 304, body: '', headers: { etag: '"1"' } },
+  { path: '/events', status: 200, body: event, headers: { 'content-type': 'text/event-stream' } },
+]
+
+/** Proves an adapter. The framework's file calls it. */
+export function proveAdapter(framework: Framework): void {
+  describe(`${framework.name}: committed before the first byte`, () => {
+    for (const expected of cases) {
+      const { path, method = 'GET' } = expected
+      test(`${method} ${path}`, async () => {
+        const store = createTestStore()
+        const stage = createStage(store)
+        await using server = await framework.serve(stage)
+        const held = store.holdApply()
+        const exchange = ask(server.port, { path, method })
+        await held.arrived
+        await ask(server.port, { path: '/assets/other' }).response
+        assert.equal(exchange.received(), '')
+        held.release()
+
+        const response = await exchange.response
+        assert.equal(response.status, expected.status)
+        if (expected.body !== undefined) assert.ok(response.body.equals(Buffer.from(expected.body)), `${response.body}`)
+        for (const [name, value] of Object.entries(expected.headers ?? {})) assert.equal(response.header(name), value)
+        assert.deepEqual(foreignCookies(response), expected.cookies ?? [])
+        assert.equal(ownCookies(response).length, 2)
+        assert.equal(viewsOf(store), 1)
+        assert.deepEqual(stage.errors, [])
+      })
+    }
+
+    test('an informational response passes at once, the rest waits', async () => {
+      const store = createTestStore()
+      await using server = await framework.serve(createStage(store))
+      const held = store.holdApply()
+      const exchange = ask(server.port, { path: '/early-hints' })
+      await held.arrived
+      await exchange.shows('\r\n\r\n')
+      assert.match(exchange.received(), /^HTTP\/1.1 103 Early Hints\r\n[^]*\r\n\r\n$/)
+      held.release()
+      await exchange.shows('whole')
+      assert.match(exchange.received(), /HTTP\/1.1 200 OK/)
+    })
+
+    test('trailers come after the body', async () => {
+      await using server = await framework.serve(createStage(createTestStore()))
+      const exchange = ask(server.port, { path: '/trailers' })
+      await exchange.shows('x-sum: 2')
+      assert.match(exchange.received(), /one \r\n[^]*two\r\n0\r\nx-sum: 2\r\n\r\n$/)
+    })
+
+    for (const path of ['/throw', '/reject']) {
+      test(`${path}: an error's response keeps what was changed, and the cookie`, async () => {
+        const store = createTestStore()
+        const stage = createStage(store)
+        await using server = await framework.serve(stage)
+        const held = store.holdApply()
+        const exchange = ask(server.port, { path })
+        await held.arrived
+        assert.equal(exchange.received(), '')
+        held.release()
+        const response = await exchange.response
+        assert.equal(response.status, 500)
+        assert.equal(ownCookies(response).length, 2)
+        assert.equal(viewsOf(store), 1)
+        assert.deepEqual(stage.errors, [path === '/throw' ? 'thrown' : 'rejected'])
+      })
+    }
+  })
+
+  describe(`${framework.name}: when the store is asked`, () => {
+    test('no cookie and nothing changed: no store call, no cookie', async () => {
+      const store = createTestStore()
+      await using server = await framework.serve(createStage(store))
+      const response = await ask(server.port, { path: '/nothing' }).response
+      assert.equal(response.status, 200)
+      assert.deepEqual(response.all('set-cookie'), [])
+      assert.deepEqual(store.calls, [])
+    })
+
+    test('one read and one write for a change, and the token is not set again', async () => {
+      const store = createTestStore()
+      await using server = await framework.serve(createStage(store))
+      const cookie = cookieHeader(await ask(server.port, { path: '/json' }).response)
+      assert.deepEqual(store.calls.splice(0), ['apply'])
+      const response = await ask(server.port, { path: '/json', headers: { cookie } }).response
+      assert.match(`${response.body}`, /"views":2/)
+      assert.deepEqual(store.calls.splice(0), ['read', 'apply'])
+      assert.deepEqual(ownCookies(response).map(nameOf), ['__Host-sid-v'])
+      await ask(server.port, { path: '/nothing', headers: { cookie } }).response
+      assert.deepEqual(store.calls, ['read'])
+    })
+
+    test('a skipped request has no session and makes no store call', async () => {
+      const store = createTestStore()
+      await using server = await framework.serve(createStage(store))
+      const cookie = cookieHeader(await ask(server.port, { path: '/json' }).response)
+      store.calls.splice(0)
+      const response = await ask(server.port, { path: '/assets/logo', headers: { cookie } }).response
+      assert.equal(`${response.body}`, 'no_session')
+      assert.deepEqual(store.calls, [])
+    })
+  })
+
+  describe(`${framework.name}: after the first byte`, () => {
+    test('an assignment that nobody saves raises lateChange', async () => {
+      const store = createTestStore()
+      const stage = createStage(store)
+      await using server = await framework.serve(stage)
+      const late = new Promise((resolve) => stage.sessions.on('lateChange', resolve))
+      const response = await ask(server.port, { path: '/after/assign' }).response
+      assert.equal(`${response.body}`, 'first ')
+      assert.deepEqual(await late, { key: keyOf(store), fields: ['theme'] })
+      assert.equal(fieldOf(store, 'theme'), '"light"')
+    })
+
+    test('save() and update() are written', async () => {
+      const store = createTestStore()
+      const stage = createStage(store)
+      await using server = await framework.serve(stage)
+      const cookie = cookieHeader(await ask(server.port, { path: '/json' }).response)
+      stage.after = async (session) => {
+        session.data.theme = 'dark'
+        await session.save()
+        await session.update('views', (views) => views + 10)
+      }
+      const response = await ask(server.port, { path: '/after', headers: { cookie } }).response
+      assert.equal(`${response.body}`, 'first ')
+      assert.equal(fieldOf(store, 'theme'), '"dark"')
+      assert.equal(viewsOf(store), 11)
+      assert.equal(stage.sessions.stats().events['lateChange'], undefined)
+    })
+  })
+
+  describe(`${framework.name}: a client that goes away`, () => {
+    test('during the handler: what the handler did is written when it answers, whole', async () => {
+      const { store, stage } = twice()
+      await using server = await framework.serve(stage)
+      const inside = Promise.withResolvers<void>()
+      const gone = Promise.withResolvers<void>()
+      stage.done = gone.resolve
+      stage.during = () => {
+        inside.resolve()
+        return gone.promise
+      }
+      const applied = appliedOnce(store)
+      const exchange = ask(server.port, { path: '/gone' })
+      await inside.promise
+      exchange.socket.destroy()
+      await applied
+      assert.equal(fieldOf(store, 'theme'), '"dark"')
+      assert.equal(viewsOf(store), 1)
+      assert.deepEqual(store.calls, ['apply'])
+      await serves(server.port)
+    })
+
+    test('during the commit: it is carried out', async () => {
+      const { store, stage } = twice()
+      await using server = await framework.serve(stage)
+      const gone = new Promise<void>((resolve) => (stage.done = () => resolve()))
+      const held = store.holdApply()
+      const exchange = ask(server.port, { path: '/gone' })
+      await held.arrived
+      exchange.socket.destroy()
+      await gone
+      held.release()
+      await serves(server.port)
+      assert.equal(fieldOf(store, 'theme'), '"dark"')
+      assert.deepEqual(stage.errors, [])
+    })
+  })
+
+  proveOutages(framework)
+}
+
+function twice(): { store: TestStore; stage: Stage } {
+  const store = createTestStore()
+  return { store, stage: createStage(store) }
+}
+
+/** Resolves when the next `apply` of the store was carried out. */
+function appliedOnce(store: TestStore): Promise<void> {
+  return new Promise((resolve) => {
+    store.before = (name) => {
+      if (name === 'apply') setImmediate(resolve)
+    }
+  })
+}
+
+async function serves(port: number): Promise<void> {
+  assert.equal((await ask(port, { path: '/nothing' }).response).status, 200)
+}
+
+const nameOf = (line: string): string => line.slice(0, line.indexOf('='))
+
+export function ownCookies(response: WireResponse): string[] {
+  return response.all('set-cookie').filter((line) => nameOf(line).startsWith('__Host-sid'))
+}
+
+function foreignCookies(response: WireResponse): string[] {
+  return response.all('set-cookie').filter((line) => !nameOf(line).startsWith('__Host-sid'))
+}
+
+/** The `Cookie` header of a client that has these. */
+export function cookieHeader(response: WireResponse): string {
+  const lines = response.all('set-cookie').map((line) => line.slice(0, `${line};`.indexOf(';')))
+  return lines.join('; ')
+}
+
+function keyOf(store: TestStore): string | undefined {
+  return [...store.records.keys()][0]
+}
+
+function fieldOf(store: TestStore, name: string): string | null | undefined {
+  return [...store.records.values()][0]?.fields.get(name)?.value
+}
+
+function viewsOf(store: TestStore): number {
+  return Number(fieldOf(store, 'views'))
+}

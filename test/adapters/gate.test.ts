@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { connect as connect2, createServer as createServer2 } from 'node:http2'
+import { PassThrough, Readable } from 'node:stream'
+import { describe, test } from 'node:test'
+import express from 'express'
+import { holdResponse } from '../../src/adapters/gate.ts'
+import { session } from '../../src/adapters/express.ts'
+import { withSession } from '../../src/adapters/node.ts'
+import { type HeaderLine, StoreUnavailableError } from '../../src/core/index.ts'
+import { portOf } from '../support/ports.ts'
+import { createStage, type StageServer } from './support/stage.ts'
+import { createTestStore } from './support/store.ts'
+import { ask } from './support/wire.ts'
+
+describe('a held response', () => {
+  test('write says false until the commit is done, then drain comes once', async () => {
+    const commit = Promise.withResolvers<HeaderLine[]>()
+    const seen: unknown[] = []
+    await using server = await serve((_, response) => {
+      hold(response, { commit: () => commit.promise })
+      response.on('drain', () => {
+        seen.push('drain', response.write('two '))
+        response.end('three')
+      })
+      seen.push(response.write('one '), response.headersSent, response.writableEnded)
+      commit.resolve([['set-cookie', 'a=1']])
+    })
+    const response = await ask(server.port, { path: '/' }).response
+    assert.equal(`${response.body}`, 'one two three')
+    assert.deepEqual(response.all('set-cookie'), ['a=1'])
+    assert.deepEqual(seen, [false, true, false, 'drain', true])
+  })
+
+  test('wrong arguments throw to who gave them, and the response can still be made', async () => {
+    const seen: unknown[] = []
+    await using server = await serve((_, response) => {
+      hold(response, {})
+      const attempts: (() => unknown)[] = [
+        () => response.writeHead(99),
+        () => response.writeHead(200, { 'x-bad': 'a\nb' }),
+        () => response.writeHead(200, ['odd']),
+        () => response.write(null),
+        () => response.end(1),
+      ]
+      for (const attempt of attempts) seen.push(codeThrown(attempt))
+      response.end('right')
+    })
+    const response = await ask(server.port, { path: '/' }).response
+    assert.equal(`${response.body}`, 'right')
+    assert.deepEqual(seen, [
+      'ERR_HTTP_INVALID_STATUS_CODE',
+      'ERR_INVALID_CHAR',
+      'ERR_INVALID_ARG_VALUE',
+      'ERR_STREAM_NULL_VALUES',
+      'ERR_INVALID_ARG_TYPE',
+    ])
+  })
+
+  test('a second answer fails as it does in Node', async () => {
+    const codes: unknown[] = []
+    await using server = await serve((_, response) => {
+      hold(response, {})
+      response.on('error', (error) => codes.push((error as { code?: string }).code))
+      response.writeHead(200).end('first')
+      codes.push(
+        codeThrown(() => response.writeHead(500)),
+        response.writableEnded,
+      )
+      response.write('second')
+    })
+    assert.equal(`${(await ask(server.port, { path: '/' }).response).body}`, 'first')
+    assert.deepEqual(codes, ['ERR_HTTP_HEADERS_SENT', true, 'ERR_STREAM_WRITE_AFTER_END'])
+  })
+
+  test('pipelined requests are answered in their order', async () => {
+    const commits = [Promise.withResolvers<HeaderLine[]>(), Promise.withResolvers<HeaderLine[]>()]
+    let count = 0
+    await using server = await serve((request, response) => {
+      const commit = commits[count++]
+      hold(response, { commit: () => commit?.promise ?? Promise.resolve([]) })
+      response.end(`answer ${request.url}`)
+      if (count === 2) {
+        commits[1]?.resolve([])
+        setImmediate(() => commits[0]?.resolve([]))
+      }
+    })
+    const exchange = ask(server.port, { path: '/1', headers: { connection: 'keep-alive' } })
+    exchange.socket.write('GET /2 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n')
+    await once(exchange.socket, 'close')
+    assert.match(exchange.received(), /answer \/1[^]*answer \/2$/)
+  })
+
+  test('on HTTP/2', async () => {
+    const { sessions } = createStage(createTestStore())
+    const listener = withSession(sessions, (request, response) => {
+      sessions.of(request).data.views += 1
+      response.writeHead(201, { 'x-mine': 'a' })
+      response.write('one ')
+      response.end('two')
+    })
+    const server = createServer2(listener as unknown as Parameters<typeof createServer2>[1])
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const client = connect2(`http://127.0.0.1:${portOf(server)}`)
+    const stream = client.request({ ':path': '/' })
+    const [headers] = (await once(stream, 'response')) as [Record<string, unknown>]
+    const body = Buffer.concat((await stream.toArray()) as Buffer[]).toString()
+    client.close()
+    await once(server.close(), 'close')
+    assert.equal(body, 'one two')
+    assert.equal(headers[':status'], 201)
+    assert.equal((headers['set-cookie'] as string[]).length, 2)
+  })
+
+  test('two sessions on one response both get their cookies', async () => {
+    const one = createStage(createTestStore(), { cookie: { name: 'one' } })
+    const two = createStage(createTestStore(), { cookie: { name: 'two' } })
+    const app = express()
+    app.use(session(one.sessions), session(two.sessions))
+    app.get('/', (req, res) => {
+      one.sessions.of(req).data.views = 1
+      two.sessions.of(req).data.views = 2
+      res.json({})
+    })
+    await using server = await serve(app)
+    const response = await ask(server.port, { path: '/' }).response
+    const names = response.all('set-cookie').map((line) => line.slice(0, line.indexOf('=')))
+    assert.deepEqual(names.toSorted(), ['one', 'one-v', 'two', 'two-v'])
+  })
+})
+
+describe('a refused response', () => {
+  const refuse = { commit: () => Promise.reject(new StoreUnavailableError('away')) }
+
+  test('lets go of the streams that were piped into it, but for the request and what others read', async () => {
+    const alone = new Readable({ read() {} })
+    const shared = new Readable({ read() {} })
+    shared.pipe(new PassThrough()).resume()
+    await using server = await serve((request, response) => {
+      hold(response, refuse)
+      if (request.method === 'POST') return request.pipe(response)
+      alone.pipe(response)
+      shared.pipe(response)
+      alone.push('x')
+    })
+    const closed = once(alone, 'close')
+    assert.equal((await ask(server.port, { path: '/' }).response).status, 503)
+    await closed
+    assert.equal(shared.destroyed, false)
+    assert.equal(shared.listenerCount('data'), 1)
+    const echo = ask(server.port, { path: '/', method: 'POST', body: 'x' })
+    assert.equal((await echo.response).status, 503)
+  })
+
+  test('calls back who waits for a write, with the error', async () => {
+    const called = Promise.withResolvers<unknown>()
+    await using server = await serve((_, response) => {
+      hold(response, refuse)
+      response.write('x', called.resolve)
+    })
+    assert.equal((await ask(server.port, { path: '/' }).response).status, 503)
+    assert.equal(((await called.promise) as { code?: string }).code, 'store_unavailable')
+  })
+
+  test('is answered by Express with a body of the request left unread', async () => {
+    const stage = createStage(createTestStore())
+    const app = express()
+    app.set('env', 'test')
+    app.use(session(stage.sessions))
+    app.post('/', (req, res) => {
+      Object.assign(stage.sessions.of(req).data, { theme: () => {} })
+      res.write('begun')
+    })
+    await using server = await serve(app)
+    const response = await ask(server.port, { path: '/', method: 'POST', body: 'unread '.repeat(100_000) }).response
+    assert.equal(response.status, 500)
+    assert.equal(response.header('connection'), 'close')
+    assert.match(`${response.body}`, /theme/)
+  })
+})
+
+describe('node:http', () => {
+  test('a handler that throws after its first byte has its connection destroyed, never a clean end', async (t) => {
+    const printed = t.mock.method(console, 'error', () => {})
+    const { sessions } = createStage(createTestStore())
+    await using server = await serve(
+      withSession(sessions, async (_, response) => {
+        await new Promise((resolve) => response.write('half', resolve))
+        throw new Error('thrown')
+      }),
+    )
+    const exchange = ask(server.port, { path: '/' })
+    await assert.rejects(exchange.response)
+    assert.match(exchange.received(), /half/)
+    assert.equal(printed.mock.callCount(), 1)
+  })
+
+  test('upgrades pass by', async () => {
+    const { sessions } = createStage(createTestStore())
+    const server = createServer(withSession(sessions, (_, response) => response.end()))
+    server.on('upgrade', (_, socket) => socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\nhello'))
+    server.on('connect', (_, socket) => socket.end('HTTP/1.1 200 OK\r\n\r\nhello'))
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const port = portOf(server)
+    const upgrade = ask(port, { path: '/', headers: { connection: 'upgrade', upgrade: 'test' } })
+    await upgrade.shows('hello')
+    await ask(port, { path: 'localhost:1', method: 'CONNECT' }).shows('hello')
+    server.closeAllConnections()
+    await once(server.close(), 'close')
+  })
+})
+
+function hold(response: ServerResponse, { commit = async () => [] }: { commit?: () => Promise<HeaderLine[]> }): void {
+  holdResponse(response, {
+    commit,
+    failed: (error) => {
+      assert.ok(error instanceof StoreUnavailableError)
+      response.end('refused')
+    },
+    over: () => {},
+  })
+}
+
+function codeThrown(attempt: () => unknown): unknown {
+  try {
+    attempt()
+    return 'nothing'
+  } catch (error) {
+    return (error as { code?: unknown }).code
+  }
+}
+
+async function serve(
+  listener: RequestListener | ((request: IncomingMessage, response: ServerResponse) => unknown),
+): Promise<StageServer> {
+  const server = createServer((request, response) => void listener(request, response))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  return {
+    port: portOf(server),
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await once(server.close(), 'close')
+    },
+  }
+}

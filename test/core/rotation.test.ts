@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { Client, createFleet, createVisitor, onlyRecord } from './fleet.ts'
+
+const read = (): void => {}
+
+suite('rotation', () => {
+  test('the successor is handed out until it is used; then its predecessor has its grace, and gets nothing', async () => {
+    const { sessions, clock, store, eventNames } = createFleet({ grace: '60s' })
+    const client = await createVisitor(sessions)
+    const first = client.token
+    const lost = client.clone()
+    await lost.visit(sessions, (session) => session.rotate())
+    const second = lost.token
+    assert.notEqual(second, first)
+
+    await client.visit(sessions, read)
+    assert.equal(client.token, second, 'whoever presents the predecessor is given the same successor')
+    clock.advance('10m')
+    const straggler = new Client()
+    straggler.cookies.set('__Host-sid', first ?? '')
+    await straggler.visit(sessions, read)
+    assert.equal(straggler.token, second, 'however long it takes')
+
+    await client.visit(sessions, read) // the successor is presented
+    straggler.cookies.set('__Host-sid', first ?? '')
+    clock.advance(60_000)
+    assert.deepEqual(
+      await sessions.commit(await sessions.open(straggler.request)),
+      [],
+      'served in grace, given nothing',
+    )
+    assert.equal((await sessions.open(straggler.request)).data.n, 1)
+    clock.advance(1)
+    assert.equal((await sessions.open(straggler.request)).isNew, true)
+    assert.deepEqual(eventNames(), ['created', 'stolen', 'ended'])
+    assert.equal(store.records.size, 0)
+    assert.equal((await sessions.open(client.request)).isNew, true)
+  })
+
+  test('theft is told with the key, the user and the generation, never with the token', async () => {
+    const { sessions, clock, events, store } = createFleet({ grace: '1s' })
+    const client = await createVisitor(sessions)
+    await client.visit(sessions, (session) => session.login('ann'))
+    const thief = client.clone()
+    await client.visit(sessions, (session) => session.rotate())
+    await client.visit(sessions, read)
+    const { key } = onlyRecord(store)
+    clock.advance('2s')
+    await sessions.open(thief.request)
+    assert.deepEqual(events.slice(-2), [
+      ['stolen', { key, user: 'ann', generation: 2 }],
+      ['ended', { key, user: 'ann', reason: 'stolen' }],
+    ])
+    assert(!JSON.stringify(events).includes(thief.token ?? '-'))
+  })
+
+  test('two at once hand out one successor', async () => {
+    const { nodes, sessions } = createFleet({}, 2)
+    const client = await createVisitor(sessions)
+    const copies = nodes.map(() => client.clone())
+    await Promise.all(nodes.map((node, index) => copies[index]?.visit(node, (session) => session.rotate())))
+    assert.equal(copies[0]?.token, copies[1]?.token)
+    assert.notEqual(copies[0]?.token, client.token)
+  })
+
+  test('again within the grace does nothing, so that a late answer cannot put back a token whose grace is over', async () => {
+    const { sessions, clock, eventNames } = createFleet({ grace: '60s' })
+    const client = await createVisitor(sessions)
+    await client.clone().visit(sessions, (session) => session.rotate())
+    const late = await sessions.commit(await sessions.open(client.request)) // on its way for 30 s
+    await client.visit(sessions, read)
+    await client.visit(sessions, (session) => session.rotate())
+    await client.visit(sessions, read)
+    clock.advance('30s')
+    client.take(late)
+    clock.advance('40s')
+    assert.equal((await sessions.open(client.request)).data.n, 1)
+    assert.deepEqual(eventNames(), ['created'])
+    const before = client.token
+    await client.visit(sessions, (session) => session.rotate())
+    assert.notEqual(client.token, before, 'and after the grace it rotates again')
+  })
+
+  test('a login supersedes the successor that was handed out, and what rotated before', async () => {
+    const { sessions, events } = createFleet()
+    const client = await createVisitor(sessions)
+    const holder = client.clone()
+    await holder.visit(sessions, (session) => session.rotate())
+    await client.visit(sessions, (session) => session.login('ann'))
+    await holder.visit(sessions, ({ isNew }) => assert.equal(isNew, true))
+    assert.equal(events.at(-1)?.[0], 'superseded')
+    assert.equal(await client.visit(sessions, ({ user }) => user), 'ann')
+  })
+
+  test('and login in one request give one token, which is good', async () => {
+    for (const isLoginFirst of [true, false]) {
+      const { sessions } = createFleet()
+      const client = await createVisitor(sessions)
+      await client.visit(sessions, async (session) => {
+        if (isLoginFirst) await session.login('ann')
+        await session.rotate()
+        if (!isLoginFirst) await session.login('ann')
+      })
+      assert.equal(await client.visit(sessions, ({ user }) => user), 'ann')
+      assert.equal(await client.visit(sessions, ({ user }) => user), 'ann')
+    }
+  })
+
+  test('the slow answer of a request does not put back a token that was used meanwhile', async () => {
+    const { sessions } = createFleet()
+    const client = await createVisitor(sessions)
+    await client.clone().visit(sessions, (session) => session.rotate())
+    const [reading, writing] = [await sessions.open(client.request), await sessions.open(client.request)]
+    await client.visit(sessions, read)
+    await client.visit(sessions, read)
+    assert.deepEqual(await sessions.commit(reading), [])
+    writing.data.n = 2
+    assert.deepEqual(
+      (await sessions.commit(writing)).map(([, line]) => line.split('=')[0]),
+      ['__Host-sid-v'],
+    )
+  })
+
+  test('a generation that the store lost is taken for the successor, since its tag is ours', async () => {
+    const { sessions, store } = createFleet()
+    const client = await createVisitor(sessions)
+    const backup = onlyRecord(store)
+    await client.visit(sessions, (session) => session.rotate())
+    await client.visit(sessions, read)
+    store.records.set(backup.key, backup)
+    assert.equal((await sessions.open(client.request)).data.n, 1)
+    assert.equal(onlyRecord(store).generation, 2)
+  })
+})
