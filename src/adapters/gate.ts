@@ -73,7 +73,7 @@ class Gate {
     this.#response = response
     this.#hooks = hooks
     this.#before = takeHead(response)
-    this.#internals = '_header' in response ? (response as unknown as Internals) : undefined
+    this.#internals = Object.hasOwn(response, '_header') ? (response as unknown as Internals) : undefined
     const inner = response as unknown as Methods
     this.#inner = { writeHead: inner.writeHead, flushHeaders: inner.flushHeaders, write: inner.write, end: inner.end }
   }

@@ -94,7 +94,7 @@ export class SessionFields {
 
   remove(name: string): void {
     const field = this.#fields.get(name)
-    if (!field || field.state === 'removed') return
+    if (!field) return
     if (field.state === 'initial') field.baseline ??= encodeValue(name, field.value)
     if (field.stored || field.baseline !== undefined) {
       Object.assign(field, { state: 'removed', value: undefined })

@@ -17,7 +17,7 @@ export class Turns {
     }
     line.length += 1
     this.#waiting.set(key, line)
-    const result = line.tail.then(task, task)
+    const result = line.tail.then(task)
     const done = (): void => {
       line.length -= 1
       if (line.length === 0) this.#waiting.delete(key)

@@ -16,8 +16,8 @@ export interface FleetStatus {
   readonly nodes: readonly { readonly name: string; readonly pid: number; readonly alive: boolean }[]
 }
 
-/** Serves `/demo/…` on the gateway's own server, so that it answers even while every node is dead. */
-export function controlFleet(fleet: Fleet, about: Omit<FleetStatus, 'nodes'>): { close(): void } {
+/** Serves `/demo/…` on the gateway's own server, so that it answers even while every node is dead. Disposing ends the streams. */
+export function controlFleet(fleet: Fleet, about: Omit<FleetStatus, 'nodes'>): Disposable {
   const streams = new Set<ServerResponse>()
   const status = (): string => {
     const nodes = fleet.nodes.map(({ name, pid, alive }) => ({ name, pid, alive }))
@@ -58,7 +58,7 @@ export function controlFleet(fleet: Fleet, about: Omit<FleetStatus, 'nodes'>): {
     serve(request, response).catch((error: unknown) => answer(response, 500, String(error)))
   })
   return {
-    close() {
+    [Symbol.dispose]() {
       for (const stream of streams) stream.end()
     },
   }

@@ -14,8 +14,10 @@ const PORTS_TRIED = 20
 /** Time for requests in flight when a fleet stops. */
 const GATEWAY_DEADLINE_MS = 1_000
 
+export const FLEET_AFFINITIES = ['ip-hash', 'round-robin'] as const
+
 /** How the gateway chooses among the nodes. */
-export type FleetAffinity = 'ip-hash' | 'round-robin'
+export type FleetAffinity = (typeof FLEET_AFFINITIES)[number]
 
 /** Options of {@link startFleet}. */
 export interface FleetOptions {

@@ -66,11 +66,16 @@ const ACTIONS: Readonly<Record<string, Action>> = {
 }
 
 /** The listener of a node: `GET /` is the page, `/api/…` the shop. */
-export function createShop({ name, sessions }: ShopOptions): (request: IncomingMessage, response: ServerResponse) => void {
+export function createShop({
+  name,
+  sessions,
+}: ShopOptions): (request: IncomingMessage, response: ServerResponse) => void {
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = pathOf(request)
     if (path === '/') return answerPage(response)
-    const action = Object.hasOwn(ACTIONS, `${request.method} ${path}`) ? ACTIONS[`${request.method} ${path}`] : undefined
+    const action = Object.hasOwn(ACTIONS, `${request.method} ${path}`)
+      ? ACTIONS[`${request.method} ${path}`]
+      : undefined
     if (!action) return answerJson(response, 404, { error: 'not_found', message: `no ${request.method} ${path} here` })
     const session = sessions.of(request)
     await action(session, request.method === 'POST' ? await bodyOf(request) : {})

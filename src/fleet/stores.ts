@@ -27,66 +27,71 @@ export interface FleetStoreOptions {
   readonly folder?: string | undefined
   /** A Redis that is there already. Default: a redis-server of the fleet's own. */
   readonly redisUrl?: string | undefined
+  /** Called with what a redis-server of the fleet's own complains of. */
+  readonly onOutput?: ((program: string, text: string) => void) | undefined
 }
 
-/** A place for sessions. */
-export interface OpenFleetStore {
+/** A place for sessions. Leaving an `await using` block ends what was started and removes what was made for it. */
+export interface OpenFleetStore extends AsyncDisposable {
   readonly store: FleetStore
   /** Where it is, in words that may be printed. */
   readonly where: string
-  /** Ends what was started and removes what was made for it. */
-  close(): Promise<void>
 }
 
 const REDIS_STARTS_MAX = 5
 
 /** Makes a place for the sessions of one run. Rejects with what to install, or to give, where it cannot. */
-export async function openFleetStore({ name, folder, redisUrl }: FleetStoreOptions): Promise<OpenFleetStore> {
-  switch (name) {
+export async function openFleetStore(options: FleetStoreOptions): Promise<OpenFleetStore> {
+  switch (options.name) {
     case 'memory':
-      return { store: { name }, where: "in each node's own memory", close: async () => {} }
-    case 'sqlite': {
-      if (folder !== undefined) await mkdir(folder, { recursive: true })
-      const place = folder ?? (await makeFolder())
-      const path = join(place, 'sessions.db')
-      const close = async (): Promise<void> => (folder === undefined ? removeFolder(place) : undefined)
-      return { store: { name, path }, where: `in the SQLite file ${path}`, close }
-    }
-    case 'redis': {
-      const keyPrefix = `sojourn-demo-${randomBytes(4).toString('hex')}:`
-      if (redisUrl !== undefined) {
-        const where = `in the Redis at ${new URL(redisUrl).host}`
-        return { store: { name, url: redisUrl, keyPrefix }, where, close: async () => {} }
-      }
-      const own = await startOwnRedis()
-      return { store: { name, url: own.url, keyPrefix }, where: `in a redis-server of its own (${own.host})`, close: own.close }
-    }
+      return toOpen({ name: 'memory' }, "in each node's own memory")
+    case 'sqlite':
+      return openSqlite(options)
+    case 'redis':
+      return openRedis(options)
   }
 }
 
-async function startOwnRedis(): Promise<{ url: string; host: string; close(): Promise<void> }> {
+async function openSqlite({ folder }: FleetStoreOptions): Promise<OpenFleetStore> {
+  if (folder !== undefined) await mkdir(folder, { recursive: true })
+  const place = folder ?? (await makeFolder())
+  const path = join(place, 'sessions.db')
+  return toOpen({ name: 'sqlite', path }, `in ${path}`, async () => {
+    if (folder === undefined) await removeFolder(place)
+  })
+}
+
+async function openRedis({ redisUrl, onOutput }: FleetStoreOptions): Promise<OpenFleetStore> {
+  const keyPrefix = `sojourn-demo-${randomBytes(4).toString('hex')}:`
+  if (redisUrl !== undefined) {
+    return toOpen({ name: 'redis', url: redisUrl, keyPrefix }, `in the Redis at ${new URL(redisUrl).host}`)
+  }
   const folder = await makeFolder()
   const password = randomBytes(24).toString('hex')
   try {
-    const keeper = await startKeeper({ folder, password })
+    const keeper = await startKeeper({ folder, password }, (text) => onOutput?.('redis-server', text))
     const host = `127.0.0.1:${keeper.port}`
-    const close = async (): Promise<void> => {
+    const url = `redis://:${password}@${host}`
+    return toOpen({ name: 'redis', url, keyPrefix }, `in a redis-server of its own at ${host}`, async () => {
       await keeper.stop()
       await removeFolder(folder)
-    }
-    return { url: `redis://:${password}@${host}`, host, close }
+    })
   } catch (error) {
     await removeFolder(folder)
     throw error
   }
 }
 
+function toOpen(store: FleetStore, where: string, close: () => Promise<void> = async () => {}): OpenFleetStore {
+  return { store, where, [Symbol.asyncDispose]: close }
+}
+
 /** redis-server cannot pick a port by itself and say which, so it is given one that was free a moment ago. */
-async function startKeeper(settings: RedisKeeperSettings): Promise<Child> {
+async function startKeeper(settings: RedisKeeperSettings, onOutput: (text: string) => void): Promise<Child> {
   for (let starts = 1; ; starts += 1) {
     const place = { name: 'redis-server', port: await freePort(), settings }
     try {
-      return await startChild({ program: toSibling('redis-keeper'), place })
+      return await startChild({ program: toSibling('redis-keeper'), place, onOutput })
     } catch (error) {
       if (starts === REDIS_STARTS_MAX || !/Address already in use/.test(String(error))) throw error
     }

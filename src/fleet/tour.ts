@@ -85,7 +85,9 @@ class Tour {
     await this.#misses('Ask through the gateway again', url)
     await this.#restart(holder)
     await this.#misses(`Ask ${holder.name} with the same cookies`, holder.url)
-    this.#print('  Why: ip_hash keeps a client with its node, but in memory a session lives in that one process, and is')
+    this.#print(
+      '  Why: ip_hash keeps a client with its node, but in memory a session lives in that one process, and is',
+    )
     this.#print('  lost with it. With --store sqlite or redis every node knows it, and it stays.')
   }
 

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { FleetNode, LawFleet } from './fleet.ts'
 import { LawBrokenError, type LawNeed, type LawNumber, type LawTest } from './law.ts'
 import type { Control } from './node.ts'
@@ -131,8 +132,7 @@ export class Driver {
   }
 
   expectEqual(seen: unknown, wanted: unknown, what: string): void {
-    const [is, should] = [JSON.stringify(seen), JSON.stringify(wanted)]
-    this.expect(is === should, `${what} is ${is}, not ${should}`)
+    this.expect(isDeepStrictEqual(seen, wanted), `${what} is ${JSON.stringify(seen)}, not ${JSON.stringify(wanted)}`)
   }
 
   /** The session is dead for the holder of these cookies, on every node. */

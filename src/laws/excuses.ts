@@ -17,7 +17,7 @@ async function expectStranger(
 }
 
 /** What a store in the memory of one process does not keep. To be proven on two processes, or two that stand for them. */
-export const memoryExcuses: readonly LawExcuse[] = [
+const memoryExcuses: readonly LawExcuse[] = [
   {
     law: 6,
     why: 'Sessions live in the memory of one process and end with it.',
@@ -50,3 +50,10 @@ export const memoryExcuses: readonly LawExcuse[] = [
     ),
   },
 ]
+
+/** What each of Sojourn's stores does not keep. `docs/laws.md` has it as a table. */
+export const storeExcuses: Readonly<Record<'memory' | 'sqlite' | 'redis', readonly LawExcuse[]>> = {
+  memory: memoryExcuses,
+  sqlite: [],
+  redis: [],
+}

@@ -54,8 +54,8 @@ export function meets({ nodes }: LawFleet, need: LawNeed): boolean {
     case 'twoNodes':
       return nodes.length >= 2
     case 'stop':
-      return nodes.every(({ stop, start }) => stop !== undefined && start !== undefined)
+      return nodes.every((node) => node.stop !== undefined && node.start !== undefined)
     case 'kill':
-      return nodes.every(({ kill, start }) => kill !== undefined && start !== undefined)
+      return nodes.every((node) => node.kill !== undefined && node.start !== undefined)
   }
 }

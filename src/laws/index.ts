@@ -22,5 +22,5 @@ export { LawBrokenError, type LawNeed, type LawNumber, lawTexts, type LawTest } 
 export type { CookieJarLike, FleetNode, LawExcuse, LawFleet } from './fleet.ts'
 export { type LawNode, type LawNodeOptions, startLawNode } from './node.ts'
 export { laws, lawsFor, proveLaws, type ProofOptions } from './laws.ts'
-export { memoryExcuses } from './excuses.ts'
+export { storeExcuses } from './excuses.ts'
 export type { LawData } from './steps.ts'

@@ -75,7 +75,8 @@ export const secretLaws: readonly LawTest[] = [
     async (d) => {
       const tokens = new Set<string>()
       const shown: (string | Uint8Array)[] = []
-      const note = async (visitor: Visitor, { cookies: _, ...body }: Answer): Promise<void> => {
+      const note = async (visitor: Visitor, answer: Answer): Promise<void> => {
+        const { cookies: _, ...body } = answer
         shown.push(JSON.stringify(body))
         tokens.add((await visitor.token()) ?? '')
       }

@@ -20,11 +20,11 @@ async function load(driver: Driver): Promise<{ stop(): Promise<Tally[]>; acknowl
       unknown: 0,
     })),
   )
-  let isStopped = false
+  const state = { isStopped: false }
   let total = 0
   const waiting: { count: number; resolve: () => void }[] = []
   const work = tallies.map(async (tally, n) => {
-    for (let node = n; !isStopped; node += 1) {
+    for (let node = n; !state.isStopped; node += 1) {
       try {
         const answer = await (await tally.visitor.send(node, [['increment', 'count']])).answer
         if (answer.status === 200) tally.acknowledged += 1
@@ -40,7 +40,7 @@ async function load(driver: Driver): Promise<{ stop(): Promise<Tally[]>; acknowl
   return {
     acknowledged: (count) => new Promise((resolve) => waiting.push({ count: total + count, resolve })),
     async stop() {
-      isStopped = true
+      state.isStopped = true
       await Promise.all(work)
       return tallies
     },
@@ -102,11 +102,11 @@ export const lossLaws: readonly LawTest[] = [
     ['twoNodes', 'kill'],
     async (d) => {
       for (const victim of d.fleet.nodes.keys()) {
-        const { acknowledged, stop } = await load(d)
-        await acknowledged(VISITORS * 10)
+        const work = await load(d)
+        await work.acknowledged(VISITORS * 10)
         await d.node(victim).kill?.()
-        await acknowledged(VISITORS * 4)
-        const tallies = await stop()
+        await work.acknowledged(VISITORS * 4)
+        const tallies = await work.stop()
         const rest = upTo(d.nodes).filter((node) => node !== victim)
         await expectKept(d, tallies, rest, `after node ${victim} was killed`)
         await d.restart(victim)

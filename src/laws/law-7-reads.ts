@@ -24,7 +24,7 @@ export const readLaws: readonly LawTest[] = [
   lawTest(
     7,
     'late-hint',
-    'a request begun before a change sees it where it carries a later hint',
+    'whoever carries the hint of a change sees the changes of others before it, too',
     ['twoNodes'],
     async (d) => {
       const visitor = await d.visitorWith(['set', 'n', 0])

@@ -160,7 +160,7 @@ class Node {
     if (failure) this.#note('error', 'act', failure)
 
     const error = failure instanceof SojournError ? failure : undefined
-    const problem = failure ? { code: error?.code ?? 'error', message: String(failure) } : {}
+    const problem = failure ? { code: error?.code ?? 'error', message: messageOf(failure) } : {}
     for (const [name, value] of lines) response.appendHeader(name, value)
     answer(response, failure ? (error?.status ?? 500) : 200, { ...viewOf(session), ...problem })
     if (session) this.sessions.finish(session)
@@ -226,6 +226,10 @@ function viewOf(session: Session<LawData> | undefined): Partial<ActAnswer> {
   if (!session) return {}
   const { key, user, isNew, data } = session
   return { key, user, isNew, data: { ...data } }
+}
+
+function messageOf(failure: unknown): string {
+  return failure instanceof Error ? `${failure.name}: ${failure.message}` : inspect(failure)
 }
 
 function answer(response: ServerResponse, status: number, body: unknown): void {

@@ -1,51 +1,12 @@
 /** What every adapter has to keep, on real HTTP: one body for all frameworks. */
 
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { proveOutages } from './outages.ts'
-import { filePath, largeBody } from './support/routes.ts'
+import { cases } from './support/cases.ts'
 import { createStage, type Framework, type Stage } from './support/stage.ts'
 import { createTestStore, type TestStore } from './support/store.ts'
-import { ask, type WireResponse } from './support/wire.ts'
-
-interface Case {
-  path: string
-  method?: string
-  status: number
-  body?: string | Buffer
-  headers?: Readonly<Record<string, string>>
-  /** Set by the handler, or some middleware, besides ours. */
-  cookies?: readonly string[]
-}
-
-const file = readFileSync(filePath)
-const event = 'data: 1\n\ndata: 2\n\n'
-
-/** Every way to answer, and what must come of it. Each handler has changed the session before. */
-export const cases: readonly Case[] = [
-  { path: '/json', status: 200, body: '{"views":1,"same":true}', cookies: ['mine=1; Path=/'] },
-  { path: '/json', method: 'HEAD', status: 200, cookies: ['mine=1; Path=/'] },
-  { path: '/write', status: 200, body: 'one two', cookies: ['mine=1'] },
-  { path: '/write-callbacks', status: 200, body: 'one two' },
-  { path: '/end', status: 200, body: 'whole', headers: { 'content-length': '5' } },
-  { path: '/end-then-status', status: 200, body: 'whole' },
-  { path: '/redirect', status: 302, headers: { location: '/json' } },
-  { path: '/file', status: 200, body: file },
-  { path: '/file', method: 'HEAD', status: 200 },
-  { path: '/pipe', status: 200, body: file },
-  { path: '/pipeline', status: 200, body: file },
-  { path: '/large', status: 200, body: largeBody() },
-  { path: '/head/object', status: 201, body: 'whole', headers: { 'x-mine': 'a' }, cookies: ['mine=1', 'yours=2'] },
-  { path: '/head/reason', status: 201, body: 'whole', headers: { 'x-mine': 'a' }, cookies: ['mine=1'] },
-  { path: '/head/flat', status: 201, body: 'whole', headers: { 'x-mine': 'a' }, cookies: ['mine=1', 'yours=2'] },
-  { path: '/head/pairs', status: 201, body: 'whole', headers: { 'x-mine': 'a' }, cookies: ['mine=1', 'yours=2'] },
-  { path: '/head/flush', status: 201, body: 'whole', headers: { 'x-mine': 'a' }, cookies: ['mine=1'] },
-  { path: '/head/then-set', status: 201, body: 'true ERR_HTTP_HEADERS_SENT', headers: { 'x-mine': 'a' } },
-  { path: '/no-content', status: 204, body: '' },
-  { path: '/not-modified', status: 304, body: '', headers: { etag: '"1"' } },
-  { path: '/events', status: 200, body: event, headers: { 'content-type': 'text/event-stream' } },
-]
+import { ask, cookieHeader, foreignCookies, ownCookies } from './support/wire.ts'
 
 /** Proves an adapter. The framework's file calls it. */
 export function proveAdapter(framework: Framework): void {
@@ -65,11 +26,11 @@ export function proveAdapter(framework: Framework): void {
 
         const response = await exchange.response
         assert.equal(response.status, expected.status)
-        if (expected.body !== undefined) assert.ok(response.body.equals(Buffer.from(expected.body)), `${response.body}`)
+        if (expected.body !== undefined) assert.ok(response.body.equals(Buffer.from(expected.body)), response.text)
         for (const [name, value] of Object.entries(expected.headers ?? {})) assert.equal(response.header(name), value)
         assert.deepEqual(foreignCookies(response), expected.cookies ?? [])
         assert.equal(ownCookies(response).length, 2)
-        assert.equal(viewsOf(store), 1)
+        assert.equal(await viewsOf(store), 1)
         assert.deepEqual(stage.errors, [])
       })
     }
@@ -107,7 +68,7 @@ export function proveAdapter(framework: Framework): void {
         const response = await exchange.response
         assert.equal(response.status, 500)
         assert.equal(ownCookies(response).length, 2)
-        assert.equal(viewsOf(store), 1)
+        assert.equal(await viewsOf(store), 1)
         assert.deepEqual(stage.errors, [path === '/throw' ? 'thrown' : 'rejected'])
       })
     }
@@ -129,9 +90,9 @@ export function proveAdapter(framework: Framework): void {
       const cookie = cookieHeader(await ask(server.port, { path: '/json' }).response)
       assert.deepEqual(store.calls.splice(0), ['apply'])
       const response = await ask(server.port, { path: '/json', headers: { cookie } }).response
-      assert.match(`${response.body}`, /"views":2/)
+      assert.match(response.text, /"views":2/)
       assert.deepEqual(store.calls.splice(0), ['read', 'apply'])
-      assert.deepEqual(ownCookies(response).map(nameOf), ['__Host-sid-v'])
+      assert.deepEqual(ownCookies(response), ['__Host-sid-v'])
       await ask(server.port, { path: '/nothing', headers: { cookie } }).response
       assert.deepEqual(store.calls, ['read'])
     })
@@ -142,7 +103,7 @@ export function proveAdapter(framework: Framework): void {
       const cookie = cookieHeader(await ask(server.port, { path: '/json' }).response)
       store.calls.splice(0)
       const response = await ask(server.port, { path: '/assets/logo', headers: { cookie } }).response
-      assert.equal(`${response.body}`, 'no_session')
+      assert.equal(response.text, 'no_session')
       assert.deepEqual(store.calls, [])
     })
   })
@@ -154,9 +115,9 @@ export function proveAdapter(framework: Framework): void {
       await using server = await framework.serve(stage)
       const late = new Promise((resolve) => stage.sessions.on('lateChange', resolve))
       const response = await ask(server.port, { path: '/after/assign' }).response
-      assert.equal(`${response.body}`, 'first ')
-      assert.deepEqual(await late, { key: keyOf(store), fields: ['theme'] })
-      assert.equal(fieldOf(store, 'theme'), '"light"')
+      assert.equal(response.text, 'first ')
+      assert.deepEqual(await late, { key: (await store.record())?.key, fields: ['theme'] })
+      assert.equal(await fieldOf(store, 'theme'), '"light"')
     })
 
     test('save() and update() are written', async () => {
@@ -170,9 +131,9 @@ export function proveAdapter(framework: Framework): void {
         await session.update('views', (views) => views + 10)
       }
       const response = await ask(server.port, { path: '/after', headers: { cookie } }).response
-      assert.equal(`${response.body}`, 'first ')
-      assert.equal(fieldOf(store, 'theme'), '"dark"')
-      assert.equal(viewsOf(store), 11)
+      assert.equal(response.text, 'first ')
+      assert.equal(await fieldOf(store, 'theme'), '"dark"')
+      assert.equal(await viewsOf(store), 11)
       assert.equal(stage.sessions.stats().events['lateChange'], undefined)
     })
   })
@@ -183,18 +144,18 @@ export function proveAdapter(framework: Framework): void {
       await using server = await framework.serve(stage)
       const inside = Promise.withResolvers<void>()
       const gone = Promise.withResolvers<void>()
-      stage.done = gone.resolve
+      stage.done = () => gone.resolve()
       stage.during = () => {
         inside.resolve()
         return gone.promise
       }
-      const applied = appliedOnce(store)
+      const applied = new Promise<void>((resolve) => (store.applied = resolve))
       const exchange = ask(server.port, { path: '/gone' })
       await inside.promise
       exchange.socket.destroy()
       await applied
-      assert.equal(fieldOf(store, 'theme'), '"dark"')
-      assert.equal(viewsOf(store), 1)
+      assert.equal(await fieldOf(store, 'theme'), '"dark"')
+      assert.equal(await viewsOf(store), 1)
       assert.deepEqual(store.calls, ['apply'])
       await serves(server.port)
     })
@@ -210,7 +171,7 @@ export function proveAdapter(framework: Framework): void {
       await gone
       held.release()
       await serves(server.port)
-      assert.equal(fieldOf(store, 'theme'), '"dark"')
+      assert.equal(await fieldOf(store, 'theme'), '"dark"')
       assert.deepEqual(stage.errors, [])
     })
   })
@@ -223,43 +184,14 @@ function twice(): { store: TestStore; stage: Stage } {
   return { store, stage: createStage(store) }
 }
 
-/** Resolves when the next `apply` of the store was carried out. */
-function appliedOnce(store: TestStore): Promise<void> {
-  return new Promise((resolve) => {
-    store.before = (name) => {
-      if (name === 'apply') setImmediate(resolve)
-    }
-  })
-}
-
 async function serves(port: number): Promise<void> {
   assert.equal((await ask(port, { path: '/nothing' }).response).status, 200)
 }
 
-const nameOf = (line: string): string => line.slice(0, line.indexOf('='))
-
-export function ownCookies(response: WireResponse): string[] {
-  return response.all('set-cookie').filter((line) => nameOf(line).startsWith('__Host-sid'))
+async function fieldOf(store: TestStore, name: string): Promise<string | null | undefined> {
+  return (await store.record())?.fields.get(name)?.value
 }
 
-function foreignCookies(response: WireResponse): string[] {
-  return response.all('set-cookie').filter((line) => !nameOf(line).startsWith('__Host-sid'))
-}
-
-/** The `Cookie` header of a client that has these. */
-export function cookieHeader(response: WireResponse): string {
-  const lines = response.all('set-cookie').map((line) => line.slice(0, `${line};`.indexOf(';')))
-  return lines.join('; ')
-}
-
-function keyOf(store: TestStore): string | undefined {
-  return [...store.records.keys()][0]
-}
-
-function fieldOf(store: TestStore, name: string): string | null | undefined {
-  return [...store.records.values()][0]?.fields.get(name)?.value
-}
-
-function viewsOf(store: TestStore): number {
-  return Number(fieldOf(store, 'views'))
+async function viewsOf(store: TestStore): Promise<number> {
+  return Number(await fieldOf(store, 'views'))
 }

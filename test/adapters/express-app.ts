@@ -47,22 +47,25 @@ function build(module: ExpressModule, stage: Stage, catches: boolean): express.E
     }
   })
   const get = (path: string, handler: express.RequestHandler): void => {
-    app.get(path, (req, res, next) => {
-      const result: unknown = handler(req, res, next)
-      if (catches) return result as Promise<void>
-      if (result instanceof Promise) result.catch(next)
+    app.get(path, async (req, res, next) => {
+      try {
+        await handler(req, res, next)
+      } catch (error) {
+        if (catches) throw error
+        next(error)
+      }
     })
   }
   const change = (req: express.Request): void => void (sessions.of(req).data.views += 1)
 
   for (const [path, handler] of Object.entries(rawRoutes)) {
-    get(path, (req, res) => handler(req, res, sessions.of(req), stage) as Promise<void>)
+    get(path, (req, res) => handler(req, res, sessions.of(req), stage))
   }
   get('/nothing', (_, res) => void res.json({}))
   get('/json', (req, res) => {
     change(req)
     res.cookie('mine', '1')
-    res.json({ views: sessions.of(req).data.views, same: 'session' in req && req.session === sessions.of(req) })
+    res.json({ views: sessions.of(req).data.views, same: Object.is(req.session, sessions.of(req)) })
   })
   get('/redirect', (req, res) => {
     change(req)

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { session } from '../../src/adapters/fastify.ts'
 import { SojournError } from '../../src/core/index.ts'
 import { portOf } from '../support/ports.ts'
@@ -38,7 +38,7 @@ const framework: Framework = {
 
 proveAdapter(framework)
 
-function addRoutes(app: ReturnType<typeof Fastify>, stage: Stage): void {
+function addRoutes(app: FastifyInstance, stage: Stage): void {
   const { sessions } = stage
   const change = (request: FastifyRequest): void => void (sessions.of(request).data.views += 1)
   app.get('/assets/:file', async (request) => {
@@ -67,7 +67,7 @@ function addRoutes(app: ReturnType<typeof Fastify>, stage: Stage): void {
   app.get('/nothing', async () => ({}))
   changing('/json', (request, reply) => {
     reply.header('set-cookie', 'mine=1; Path=/')
-    const same = 'session' in request && request.session === sessions.of(request)
+    const same = Object.is(request.session, sessions.of(request))
     return { views: sessions.of(request).data.views, same }
   })
   changing('/redirect', (_, reply) => reply.redirect('/json'))

@@ -6,10 +6,10 @@ import { StoreUnavailableError } from '../../src/core/index.ts'
 import { redisStore } from '../../src/stores/redis/index.ts'
 import { needs } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
-import { cases, cookieHeader, ownCookies } from './contract.ts'
+import { cases } from './support/cases.ts'
 import { createStage, type ErrorStyle, type Framework, type Stage } from './support/stage.ts'
 import { createTestStore, type TestStore } from './support/store.ts'
-import { ask, type WireResponse } from './support/wire.ts'
+import { ask, cookieHeader, ownCookies, type WireResponse } from './support/wire.ts'
 
 const styles: readonly ErrorStyle[] = ['default', 'json', 'async json']
 
@@ -32,7 +32,7 @@ export function proveOutages(framework: Framework): void {
     // A handler that awaits its pipeline learns afterwards, as from a client that goes away.
     const seen = stage.errors.filter((error) => error !== 'ERR_STREAM_PREMATURE_CLOSE')
     assert.deepEqual(seen, isUnseen ? [] : [code])
-    const body = `${response.body}`
+    const body = response.text
     if (isUnseen) assert.equal(body, `Service Unavailable: ${code}\n`)
     else if (errorStyle !== 'default') assert.equal(body, JSON.stringify({ code }))
     else assert.match(body, /unavailable/i)
@@ -49,7 +49,7 @@ export function proveOutages(framework: Framework): void {
         assertRefused(await ask(server.port, { path: '/json', headers: { cookie } }).response, stage, '/json')
         store.before = undefined
         const response = await ask(server.port, { path: '/json', headers: { cookie } }).response
-        assert.match(`${response.body}`, /"views":2/)
+        assert.match(response.text, /"views":2/)
       })
 
       test(`in the handler, errors answered in the style ${errorStyle}`, async () => {

@@ -29,16 +29,14 @@ suite('codec: exact', () => {
   test('any value decodes to an equal one, with its holes, its dates and its -0', () =>
     checkProperty(
       fc.property(values, (value) => assert.deepEqual(throughStore(value), value)),
-      { runs: 1000 },
+      { runs: 400 },
     ))
 
   test('plain JSON data is stored as JSON, for others to read', () =>
     checkProperty(
-      fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
-        if (JSON.stringify(value) !== JSON.stringify(throughStore(value))) assert.fail()
-        if (!Object.is(value, -0) && !/-0/.test(encodeValue('f', value))) {
-          assert.equal(encodeValue('f', value), JSON.stringify(value))
-        }
+      fc.property(fc.json({ stringUnit: unit }), (text) => {
+        const value: unknown = JSON.parse(text.replaceAll('-0', '0')) // -0 is no JSON data: JSON.stringify loses it
+        assert.equal(encodeValue('f', value), JSON.stringify(value))
       }),
     ))
 

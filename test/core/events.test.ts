@@ -3,6 +3,8 @@ import { suite, test } from 'node:test'
 import { EventBus } from '../../src/core/events.ts'
 import { createFleet, createVisitor } from './fleet.ts'
 
+const rejectLater = (): unknown => Promise.reject(new Error('bad asynchronous listener'))
+
 suite('events', () => {
   test('a listener that throws or rejects is logged and harms nobody', async () => {
     const { sessions, logged } = createFleet()
@@ -10,10 +12,7 @@ suite('events', () => {
     sessions.on('created', () => {
       throw new Error('bad listener')
     })
-    sessions.on('created', async () => {
-      await Promise.resolve()
-      throw new Error('bad asynchronous listener')
-    })
+    sessions.on('created', rejectLater)
     sessions.on('created', ({ key }) => void heard.push(key))
     await createVisitor(sessions)
     await new Promise(setImmediate)
@@ -56,15 +55,15 @@ suite('events', () => {
   })
 })
 
-suite('a Secure cookie over plain http', () => {
-  const request = (
-    host: string,
-    rest: object = {},
-  ): Parameters<ReturnType<typeof createFleet>['sessions']['open']>[0] => ({
-    headers: { host, ...rest },
-    socket: {},
-  })
+const request = (
+  host: string,
+  rest: object = {},
+): Parameters<ReturnType<typeof createFleet>['sessions']['open']>[0] => ({
+  headers: { host, ...rest },
+  socket: {},
+})
 
+suite('a Secure cookie over plain http', () => {
   test('warns once, since browsers drop it; not for localhost, TLS or a proxy that ends it', async () => {
     const { sessions, logged } = createFleet()
     const fine = [

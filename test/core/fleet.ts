@@ -30,12 +30,14 @@ export interface Fleet {
   readonly store: SharedStore
   readonly clock: TurnedClock
   readonly nodes: readonly Sessions<Data>[]
-  /** The first node. */
+  /** The first node, */
   readonly sessions: Sessions<Data>
+  /** and the last. */
+  readonly other: Sessions<Data>
   /** What happened on any node, in order; `storeFailed` and others carry their facts. */
   readonly events: (readonly [name: SessionEventName, event: SessionEvents[SessionEventName]])[]
   readonly logged: string[]
-  eventNames(): string[]
+  readonly eventNames: () => string[]
 }
 
 const eventNames: readonly SessionEventName[] = [
@@ -60,9 +62,18 @@ export function createFleet(options: Partial<SessionsOptions<Data>> = {}, nodeCo
     for (const name of eventNames) sessions.on(name, (event) => events.push([name, event]))
     return sessions
   })
-  const [first] = nodes
-  if (!first) throw new RangeError('a fleet has a node')
-  return { store, clock, nodes, sessions: first, events, logged, eventNames: () => events.map(([name]) => name) }
+  const [first, last] = [nodes[0], nodes.at(-1)]
+  if (!first || !last) throw new RangeError('a fleet has a node')
+  return {
+    store,
+    clock,
+    nodes,
+    sessions: first,
+    other: last,
+    events,
+    logged,
+    eventNames: () => events.map(([name]) => name),
+  }
 }
 
 /** A browser as far as cookies go. */

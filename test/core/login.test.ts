@@ -93,11 +93,13 @@ suite('login', () => {
 
   test('twice in parallel: both end with a session, and whichever answer comes last is good', async () => {
     for (const lastIndex of [0, 1]) {
-      const { sessions, nodes } = createFleet({}, 2)
+      const { sessions, other } = createFleet({}, 2)
       const client = await createVisitor(sessions)
-      const opened = await Promise.all(nodes.map((node) => node.open(client.request)))
+      const opened = [await sessions.open(client.request), await other.open(client.request)]
       await Promise.all(opened.map((session, index) => session.login(`user ${index}`)))
-      const answers = await Promise.all(opened.map((session, index) => nodes[index]?.commit(session) ?? []))
+      const answers = await Promise.all(
+        opened.map((session, index) => (index === 0 ? sessions : other).commit(session)),
+      )
       for (const index of [1 - lastIndex, lastIndex]) client.take(answers[index] ?? [])
       assert.equal(await client.visit(sessions, ({ user }) => user), `user ${lastIndex}`)
     }
@@ -156,7 +158,7 @@ suite('a request in flight across a login', () => {
   })
 
   test('that is held up in the store answers without a cookie of its own login', async () => {
-    const { sessions, nodes, store } = createFleet({}, 2)
+    const { sessions, other, store } = createFleet({}, 2)
     const client = await createVisitor(sessions)
     const slow = await sessions.open(client.request)
     await slow.login('first')
@@ -171,7 +173,6 @@ suite('a request in flight across a login', () => {
     }
     const answer = sessions.commit(slow)
     await begun.opened
-    const other = nodes[1] ?? sessions
     await other.revoke(slow.key)
     await client.visit(other, (session) => session.login('second'))
     goOn.open()

@@ -56,12 +56,16 @@ suite('rotation', () => {
   })
 
   test('two at once hand out one successor', async () => {
-    const { nodes, sessions } = createFleet({}, 2)
+    const { other, sessions } = createFleet({}, 2)
     const client = await createVisitor(sessions)
-    const copies = nodes.map(() => client.clone())
-    await Promise.all(nodes.map((node, index) => copies[index]?.visit(node, (session) => session.rotate())))
-    assert.equal(copies[0]?.token, copies[1]?.token)
-    assert.notEqual(copies[0]?.token, client.token)
+    const copy = client.clone()
+    const before = client.token
+    await Promise.all([
+      client.visit(sessions, (session) => session.rotate()),
+      copy.visit(other, (session) => session.rotate()),
+    ])
+    assert.equal(client.token, copy.token)
+    assert.notEqual(client.token, before)
   })
 
   test('again within the grace does nothing, so that a late answer cannot put back a token whose grace is over', async () => {
@@ -80,6 +84,21 @@ suite('rotation', () => {
     const before = client.token
     await client.visit(sessions, (session) => session.rotate())
     assert.notEqual(client.token, before, 'and after the grace it rotates again')
+  })
+
+  test('by a request of the predecessor, when the successor is in use, hands out nothing', async () => {
+    const { sessions, store } = createFleet()
+    const client = await createVisitor(sessions)
+    await client.clone().visit(sessions, (session) => session.rotate())
+    const slow = await sessions.open(client.request)
+    await client.visit(sessions, read)
+    await client.visit(sessions, read)
+    await slow.rotate()
+    assert.deepEqual(
+      (await sessions.commit(slow)).filter(([, line]) => line.startsWith('__Host-sid=')),
+      [],
+    )
+    assert.equal(onlyRecord(store).pending, false)
   })
 
   test('a login supersedes the successor that was handed out, and what rotated before', async () => {

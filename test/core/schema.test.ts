@@ -57,10 +57,13 @@ suite('schema', () => {
     assert.equal(onlyRecord(store).fields.get('n')?.value, '6')
   })
 
-  test('outside a request too', async () => {
-    const { sessions, store } = openFleet()
+  test('outside a request too; what is unfit but not changed is let be', async () => {
+    const fleet = openFleet()
+    const { sessions, store } = fleet
     await createVisitor(sessions)
     const { key } = onlyRecord(store)
+    plant(fleet, 'name', '5')
+    assert.equal(await sessions.update(key, 'n', (n) => n + 1), 2)
     await assert.rejects(
       sessions.update(key, 'n', () => 'x' as never),
       { code: 'session_invalid', field: 'n' },

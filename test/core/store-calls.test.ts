@@ -2,6 +2,10 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { Client, createFleet, createGate, createVisitor } from './fleet.ts'
 
+function throwing(): never {
+  throw new Error('synchronous')
+}
+
 suite('a store that fails', () => {
   const rubbish: unknown[] = [new Error('connection reset'), 'text', null, undefined, 7, { code: 'ECONNREFUSED' }]
 
@@ -26,7 +30,6 @@ suite('a store that fails', () => {
 
   test('also where a method throws before it gives a promise', async () => {
     const fleet = createFleet()
-    const throwing = (): never => { throw new Error('synchronous') } // prettier-ignore
     const store = {
       ...fleet.store,
       open: () => ({ ...fleet.store.open({} as never), read: throwing, ready: throwing }),

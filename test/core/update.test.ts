@@ -131,11 +131,11 @@ suite('update: no lost one', () => {
   })
 
   test('it wins over the change that came between its reading and its writing, by computing again', async () => {
-    const { sessions, nodes } = createFleet({}, 2)
+    const { sessions, other } = createFleet({}, 2)
     const client = await createVisitor(sessions)
     const seen: number[] = []
     const session = await sessions.open(client.request)
-    await client.clone().visit(nodes[1] ?? sessions, ({ data }) => void (data.n = 50))
+    await client.clone().visit(other, ({ data }) => void (data.n = 50))
     await session.update('n', (n) => (seen.push(n), n + 1))
     assert.deepEqual(seen, [1, 50])
     assert.equal(session.data.n, 51)

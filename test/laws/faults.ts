@@ -1,9 +1,20 @@
 /** Deliberate faults, each a small thing that a store or an engine might do wrong, with the test that must see it. */
 
-import { applyChange, type Change, type ChangeResult, type End, type EndResult } from '../../src/core/index.ts'
-import type { SessionRecord, Tombstone } from '../../src/core/index.ts'
-import { openSessions, type Sessions, type SessionsOptions } from '../../src/core/index.ts'
-import { isTombstone } from '../../src/core/install.ts'
+import {
+  applyChange,
+  type Change,
+  type ChangeResult,
+  type End,
+  type EndResult,
+  isTombstone,
+  openSessions,
+  type ReadOptions,
+  type RequestLike,
+  type SessionRecord,
+  type Sessions,
+  type SessionsOptions,
+  type Tombstone,
+} from '../../src/core/index.ts'
 import type { LawData } from '../../src/laws/index.ts'
 import { RulesStore } from './rules-store.ts'
 
@@ -42,8 +53,17 @@ function wrong(
   })
 }
 
+function cookieOf({ headers }: RequestLike): string {
+  return 'cookie' in headers ? String(headers.cookie) : ''
+}
+
 function spread([record, change]: [SessionRecord | undefined, Change], ended: boolean): Parameters<Rules> {
   return [record, ended, change]
+}
+
+function without(change: Change, part: 'expect' | 'unattended' | 'confirm'): Change {
+  const { [part]: _, ...rest } = change
+  return rest
 }
 
 /** Wrong after the rules were applied. */
@@ -155,7 +175,7 @@ export const faults: readonly Fault[] = [
   {
     title: 'what an update expects is not compared',
     seenBy: 'held-update',
-    View: wrong((record, { expect: _, ...change }) => [record, change]),
+    View: wrong((record, change) => [record, without(change, 'expect')]),
   },
   {
     title: 'a change does not raise the version',
@@ -215,7 +235,7 @@ export const faults: readonly Fault[] = [
   {
     title: 'a change outside a request counts as a use',
     seenBy: 'no-visit',
-    View: wrong((record, { unattended: _, ...change }) => [record, change]),
+    View: wrong((record, change) => [record, without(change, 'unattended')]),
   },
   {
     title: 'a login does not restart the absolute timeout',
@@ -292,9 +312,23 @@ export const faults: readonly Fault[] = [
     },
   },
   {
+    title: 'a copy one change older than the hint is served',
+    seenBy: 'late-hint',
+    View: class extends RulesStore {
+      readonly #copies = new Map<string, SessionRecord>()
+      override async read(key: string, { atLeast }: ReadOptions = {}): Promise<SessionRecord | undefined> {
+        const copy = this.#copies.get(key)
+        if (copy && atLeast && copy.version.sequence >= atLeast.sequence - 1) return copy
+        const record = await super.read(key)
+        if (record) this.#copies.set(key, record)
+        return record
+      }
+    },
+  },
+  {
     title: 'the first use of a successor is not stored',
     seenBy: 'thief-after-owner',
-    View: wrong((record, { confirm: _, ...change }) => [record, change]),
+    View: wrong((record, change) => [record, without(change, 'confirm')]),
   },
   {
     title: 'the first use of a successor, coming late, takes the generation back',
@@ -353,6 +387,41 @@ export const faults: readonly Fault[] = [
     seenBy: 'login-commit-in-flight',
     createSessions: withEngine((sessions) => ({
       commit: (session) => sessions.commit(session).catch(() => []),
+    })),
+  },
+  {
+    title: 'the engine sets the cookie again with each answer, as rolling sessions do',
+    seenBy: 'late-answer',
+    createSessions: withEngine((sessions) => {
+      const presented = new WeakMap<object, string>()
+      return {
+        async open(request) {
+          const session = await sessions.open(request)
+          const pair = cookieOf(request)
+            .split('; ')
+            .find((each) => each.startsWith('__Host-sid='))
+          if (pair !== undefined) presented.set(session, pair)
+          return session
+        },
+        async commit(session) {
+          const lines = await sessions.commit(session)
+          const pair = presented.get(session)
+          if (pair === undefined || session.isNew || lines.some(([, line]) => line.startsWith('__Host-sid=')))
+            return lines
+          return [...lines, ['set-cookie', `${pair}; Path=/; Secure; HttpOnly`]]
+        },
+      }
+    }),
+  },
+  {
+    title: 'the engine refuses a hint that it cannot read',
+    seenBy: 'forged-hint',
+    createSessions: withEngine((sessions) => ({
+      open(request) {
+        const hint = /__Host-sid-v=([^;]*)/.exec(cookieOf(request))?.[1]
+        if (hint !== undefined && !/^[0-9a-z]+\.[0-9a-z]+$/.test(hint)) throw new TypeError('not a hint')
+        return sessions.open(request)
+      },
     })),
   },
   {

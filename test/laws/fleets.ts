@@ -3,37 +3,74 @@
 import { CookieJar } from 'tough-cookie'
 import type { StoreDefinition } from '../../src/core/index.ts'
 import { type FleetNode, type LawFleet, type LawNode, type LawNodeOptions, startLawNode } from '../../src/laws/index.ts'
+import { type NodeProcess, startNode } from '../support/processes.ts'
+import type { StoreKind } from './stores.ts'
 
 /** A fleet that ends with its test. */
-export interface OwnedFleet extends LawFleet, AsyncDisposable {}
+export interface OwnedFleet extends LawFleet, AsyncDisposable {
+  readonly nodes: readonly OwnedNode[]
+}
 
-/** Nodes of this process, each with sessions of its own on a store that `store` defines anew for each node. */
-export async function startLocalFleet(
+type OwnedNode = FleetNode & Required<Pick<FleetNode, 'stop' | 'start'>>
+
+/** Schedules of honest clients; the environment asks for more. */
+const schedules = Number(process.env['LAWS_SCHEDULES'] ?? 100)
+const seed = process.env['LAWS_SEED'] === undefined ? {} : { seed: Number(process.env['LAWS_SEED']) }
+
+/** Nodes of this process, each with sessions of its own on a store that `store` defines for the node's number. */
+export function startLocalFleet(
   count: number,
-  store: () => StoreDefinition,
+  store: (node: number) => StoreDefinition,
   { createSessions }: Pick<LawNodeOptions, 'createSessions'> = {},
 ): Promise<OwnedFleet> {
   const options = createSessions ? { createSessions } : {}
-  const nodes = await Promise.all(
-    Array.from({ length: count }, () => startLocalNode(() => startLawNode({ store: store(), ...options }))),
-  )
-  return {
-    nodes,
-    createJar: () => new CookieJar(),
-    [Symbol.asyncDispose]: async () => void (await Promise.all(nodes.map((node) => node.stop()))),
-  }
+  return startFleet(count, async (index) => {
+    const start = (): Promise<LawNode> => startLawNode({ store: store(index), ...options })
+    let node = await start()
+    return {
+      get url() {
+        return node.url
+      },
+      stop: () => node.stop(),
+      start: async () => void (node = await start()),
+    }
+  })
 }
 
-async function startLocalNode(
-  start: () => Promise<LawNode>,
-): Promise<Required<Pick<FleetNode, 'url' | 'stop' | 'start'>>> {
-  let node = await start()
+/** A process for each node, on the store of this kind at the place for the node's number. */
+export function startProcessFleet(
+  count: number,
+  kind: StoreKind,
+  place: (node: number) => string = () => '',
+): Promise<OwnedFleet> {
+  return startFleet(count, async (index) => {
+    const start = async (): Promise<{ child: NodeProcess; url: string }> => {
+      const child = startNode(new URL('worker.ts', import.meta.url), { args: [kind, place(index)] })
+      return { child, url: String(await child.receive()) }
+    }
+    let running = await start()
+    return {
+      get url() {
+        return running.url
+      },
+      async stop() {
+        await running.child.send({ stop: true }).catch(() => {}) // it may be gone
+        await running.child.exited
+      },
+      kill: async () => void (await running.child.kill('SIGKILL')),
+      start: async () => void (running = await start()),
+    }
+  })
+}
+
+async function startFleet(count: number, startOne: (index: number) => Promise<OwnedNode>): Promise<OwnedFleet> {
+  const nodes = await Promise.all(Array.from({ length: count }, (_, index) => startOne(index)))
   return {
-    get url() {
-      return node.url
-    },
-    stop: () => node.stop(),
-    start: async () => void (node = await start()),
+    nodes,
+    schedules,
+    ...seed,
+    createJar: () => new CookieJar(),
+    [Symbol.asyncDispose]: async () => void (await Promise.all(nodes.map((node) => node.stop()))),
   }
 }
 

@@ -6,12 +6,14 @@ import {
   type ChangeResult,
   type End,
   type EndResult,
+  isTombstone,
+  type ReadOptions,
   type SessionRecord,
   type Store,
   type StoreDefinition,
+  takesPlace,
   type Tombstone,
 } from '../../src/core/index.ts'
-import { isTombstone, takesPlace } from '../../src/core/install.ts'
 
 /** What the nodes share. */
 export class Shelf {
@@ -31,7 +33,7 @@ export class RulesStore implements Store {
   async check(): Promise<void> {}
   async close(): Promise<void> {}
 
-  async read(key: string): Promise<SessionRecord | undefined> {
+  async read(key: string, _options?: ReadOptions): Promise<SessionRecord | undefined> {
     await turn()
     return this.shelf.records.get(key)
   }

@@ -49,7 +49,7 @@ class Model {
 
 /** Plain objects, as a store answers them. */
 function record<T>(parts: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
-  return fc.record(parts, { noNullPrototype: true }) as fc.Arbitrary<T>
+  return fc.record(parts, { noNullPrototype: true })
 }
 
 const name = fc.constantFrom('a', 'b', '__proto__', 'constructor', '', 'é\u0000🍪')
@@ -124,8 +124,8 @@ export async function followsTheRules(store: Store): Promise<void> {
   )
 }
 
-function toCreation({ expect: _, ...parts }: Omit<Change, 'key'>): Omit<Change, 'key'> {
-  return { ...parts, create: true, now }
+function toCreation({ operation, fields, expiresAt, generation }: Omit<Change, 'key'>): Omit<Change, 'key'> {
+  return { operation, expiresAt, generation, create: true, now, ...(fields ? { fields } : {}) }
 }
 
 function run(store: Store, key: string, step: Step): Promise<unknown> {

@@ -14,7 +14,8 @@ export interface MadeMemoryStore {
   clock: { time: number; now(): number }
 }
 
-export function makeMemoryStore(options?: MemoryStoreOptions): MadeMemoryStore {
+/** @param whenDropped is called with each key that the store drops */
+export function makeMemoryStore(options?: MemoryStoreOptions, whenDropped?: (key: string) => void): MadeMemoryStore {
   const dropped: string[] = []
   const clock = { time: now, now: () => clock.time }
   const store = memoryStore(options).open({
@@ -22,7 +23,10 @@ export function makeMemoryStore(options?: MemoryStoreOptions): MadeMemoryStore {
     clock,
     logger: { info() {}, warn() {}, error() {} },
     deadlineMs: 1_000,
-    dropped: (key) => dropped.push(key),
+    dropped(key) {
+      dropped.push(key)
+      whenDropped?.(key)
+    },
   })
   return { store, dropped, clock }
 }

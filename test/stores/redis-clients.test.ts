@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { registerHooks } from 'node:module'
-import { describe, it } from 'node:test'
+import { describe, it, type TestContext } from 'node:test'
 import { Cluster, Redis as Ioredis } from 'ioredis'
 import { createClient, createCluster, createSentinel } from 'redis'
-import { StoreUnavailableError } from '../../src/core/index.ts'
+import { StoreUnavailableError, type Store, type StoreContext } from '../../src/core/index.ts'
 import { redisStore, type RedisStoreOptions } from '../../src/stores/redis/index.ts'
 import { freePorts } from '../support/ports.ts'
 import { startNode } from '../support/processes.ts'
 import { needs } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
-import { changeOf, randomKey } from './changes.ts'
+import { changeOf, randomKey, tombstoneOf } from './changes.ts'
 import { makeRedisStore } from './redis-support.ts'
 
 describe('options of redisStore', () => {
@@ -58,13 +58,12 @@ describe('options of redisStore', () => {
 })
 
 describe('the client of redisStore', { skip: needs('redis-server') }, () => {
-  it('is to be connected where it was given', async () => {
-    const store = makeRedisStore({ client: createClient() })
+  it('is to be connected where it was given', async (t) => {
+    const store = madeFor(t, { client: createClient() })
     await assert.rejects(
       store.ready(),
       (error) => error instanceof StoreUnavailableError && /await client\.connect\(\)/.test(error.message),
     )
-    await store.close()
   })
 
   it('may be connecting still', async (t) => {
@@ -72,25 +71,23 @@ describe('the client of redisStore', { skip: needs('redis-server') }, () => {
     const client = createClient({ url: redis.url })
     t.after(() => client.destroy())
     const connecting = client.connect()
-    const store = makeRedisStore({ client })
+    const store = madeFor(t, { client })
     await store.ready()
     await connecting
-    await store.close()
   })
 
   it('of ioredis may be lazy, and connects with the store', async (t) => {
     await using redis = await startRedis()
     const client = new Ioredis(redis.port, { lazyConnect: true })
     t.after(() => client.disconnect())
-    const store = makeRedisStore({ client })
+    const store = madeFor(t, { client })
     await store.ready()
     assert.equal((await store.apply(changeOf(randomKey(), { create: true }))).outcome, 'applied')
-    await store.close()
   })
 
-  it('tells why it cannot be reached, and serves once ready is called again', async () => {
+  it('tells why it cannot be reached, and serves once ready is called again', async (t) => {
     const [port = 0] = await freePorts(1)
-    const store = makeRedisStore({ url: `redis://127.0.0.1:${port}` }, { deadlineMs: 200 })
+    const store = madeFor(t, { url: `redis://127.0.0.1:${port}` }, { deadlineMs: 200 })
     await assert.rejects(
       store.ready(),
       (error) => error instanceof StoreUnavailableError && /ECONNREFUSED/.test(error.message),
@@ -106,7 +103,6 @@ describe('the client of redisStore', { skip: needs('redis-server') }, () => {
       }
     }
     assert.equal((await store.apply(changeOf(randomKey(), { create: true }))).outcome, 'applied')
-    await store.close()
   })
 
   it('is left open and without listeners when the store that was given it closes', async (t) => {
@@ -124,7 +120,7 @@ describe('the client of redisStore', { skip: needs('redis-server') }, () => {
     for (const { client, ping } of clients) {
       const count = (): number[] => ['ready', 'error', 'end'].map((event) => client.listenerCount(event))
       const listeners = count()
-      const store = makeRedisStore({ client })
+      const store = madeFor(t, { client })
       await store.ready()
       await store.close()
       await store.close()
@@ -138,12 +134,12 @@ describe('the client of redisStore', { skip: needs('redis-server') }, () => {
     const client = createClient({ url: redis.url, commandOptions: { typeMapping: { 36: Buffer, 37: Map } } })
     t.after(() => client.destroy())
     await client.connect()
-    const store = makeRedisStore({ client })
+    const store = madeFor(t, { client })
     await store.ready()
     const key = randomKey()
     await store.apply(changeOf(key, { create: true, fields: new Map([['a', '"1"']]) }))
     assert.equal((await store.read(key))?.fields.get('a')?.value, '"1"')
-    await store.close()
+    assert.equal(await store.end(tombstoneOf(key)), 'ended')
   })
 
   for (const [title, isThere] of [
@@ -159,19 +155,25 @@ describe('the client of redisStore', { skip: needs('redis-server') }, () => {
     })
   }
 
-  it('of a url needs the package redis, and says so where it is missing', async () => {
+  it('of a url needs the package redis, and says so where it is missing', async (t) => {
     const hooks = registerHooks({
       resolve(name, context, next) {
         if (name === 'redis') throw Object.assign(new Error('not found'), { code: 'ERR_MODULE_NOT_FOUND' })
         return next(name, context)
       },
     })
-    const store = makeRedisStore({ url: 'redis://127.0.0.1' })
+    const store = madeFor(t, { url: 'redis://127.0.0.1' })
     await assert.rejects(
       store.ready(),
       (error) => error instanceof StoreUnavailableError && /npm install redis/.test(error.message),
     )
     hooks.deregister()
-    await store.close()
   })
 })
+
+/** A store that is not ready yet, and is closed after the test. */
+function madeFor(t: TestContext, options: RedisStoreOptions, parts: Partial<StoreContext> = {}): Store {
+  const store = makeRedisStore(options, parts)
+  t.after(() => store.close())
+  return store
+}

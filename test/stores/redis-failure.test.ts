@@ -69,6 +69,18 @@ describe('redisStore when Redis fails', { skip: needs('redis-server') }, () => {
     })
   }
 
+  it('refuses calls at once where ten thousand wait already for a server that does not answer', async () => {
+    await using redis = await startRedis()
+    await using opened = await openRedisStore('a client of redis', redis.port, patient)
+    const { store } = opened
+    redis.pause()
+    const waiting = Array.from({ length: 10_000 }, () => store.check())
+    await assert.rejects(store.check(), { code: 'store_unavailable', message: /does not keep up/ })
+    redis.resume()
+    await Promise.all(waiting)
+    await store.check()
+  })
+
   it('tells once that the connection was lost, and once that it is back', async () => {
     await using redis = await startRedis()
     const { logger, isBack, lines } = listening()

@@ -33,9 +33,10 @@ const texts = fc.string({
 const secret = createSecret()
 const codec = codecOf(secret)
 
+const keyOf = (purpose: string): Buffer => Buffer.from(hkdfSync('sha256', secret, '', `sojourn ${purpose}`, 32))
+
 /** The bytes of a token as the format's documentation says them, with node's own HKDF and HMAC. */
 function documentedToken(selector: Buffer, generation: readonly number[], name = 'sid'): string {
-  const keyOf = (purpose: string): Buffer => Buffer.from(hkdfSync('sha256', secret, '', `sojourn ${purpose}`, 32))
   const body = Buffer.concat([Buffer.of(1), keyOf('key id').subarray(0, 1), selector, Buffer.from(generation)])
   const tag = createHmac('sha256', keyOf('token tag')).update(body).update(name).digest().subarray(0, 16)
   return Buffer.concat([body, tag]).toString('base64url')

@@ -1,6 +1,6 @@
 /** What the store uses of a Redis client, so that node-redis and ioredis fit without being imported. */
 
-/** A client of the package `redis`, version 5 or 6, made by `createClient`. */
+/** A client of the package `redis`, version 6, made by `createClient`. */
 export interface NodeRedisLike {
   readonly isOpen: boolean
   readonly isReady: boolean
@@ -9,7 +9,7 @@ export interface NodeRedisLike {
   off(event: string, listener: (error: Error) => void): unknown
 }
 
-/** A client of the package `ioredis`, version 5 or 6. */
+/** A client of the package `ioredis`, version 6. */
 export interface IoredisLike {
   readonly status: string
   call(command: string, ...args: string[]): Promise<unknown>

@@ -16,8 +16,10 @@ export type { IoredisLike, NodeRedisLike, RedisClientLike } from './client.ts'
 /** Options of {@link redisStore}: a `client` or a `url`, and not both. */
 export interface RedisStoreOptions {
   /**
-   * A connected client of `redis` or `ioredis`, for one server. The store never closes it, and listens to its errors
-   * while it is open. Its own timeouts may be longer than the deadline of the sessions, which holds in any case.
+   * A connected client of `redis` 6 or `ioredis` 6, for one server. The store never closes it, and listens to its
+   * errors while it is open. Its own timeouts may be longer than the deadline of the sessions, which holds in any case.
+   * Give one of `redis` a `pingInterval` and `socket.socketTimeout`, and one of `ioredis` `maxRetriesPerRequest: 1`:
+   * else a dead connection is noticed late, and what was under way on it may be sent, and applied, after the deadline.
    */
   client?: RedisClientLike | undefined
 

@@ -1,5 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { setTimeout } from 'node:timers/promises'
 import {
+  answerToEnd,
   applyChange,
   type Change,
   type ChangeResult,
@@ -10,141 +12,197 @@ import {
   type SessionRecord,
   type Store,
   type StoreContext,
+  StoreTimeoutError,
   StoreUnavailableError,
   takesPlace,
   type Tombstone,
 } from '../../core/index.ts'
-import { openDatabase, whenFree } from './database.ts'
+import { fileIdentity, inTransaction, openDatabase, type Synchronous } from './database.ts'
 import { decodeRecord, encodeRecord } from './encoding.ts'
+import { isBusy, toStoreError } from './failure.ts'
 
-/** One write in so many also removes rows whose time is over, at most so many. */
+/** One write in so many also removes rows whose time is over: more than were made since, and few enough that no call stalls. */
 const WRITES_PER_CLEANING = 64
 const CLEANED_ROWS_MAX = 256
 
-interface Row {
-  readonly expires_at: number
-  readonly record: string | null
+/** The longest wait before another try while another process writes; the first is a millisecond. */
+const WAIT_MS_MAX = 16
+
+/** What a {@link SqliteStore} was made with. */
+export interface SqliteSettings {
+  /** Absolute. */
+  readonly path: string
+  readonly synchronous: Synchronous
 }
 
-interface Open {
+/** The open file. */
+interface Handle {
   readonly database: DatabaseSync
-  readonly read: StatementSync
-  readonly write: StatementSync
+  readonly identity: string | undefined
+  readonly select: StatementSync
+  readonly upsert: StatementSync
   readonly clean: StatementSync
 }
 
-/** What is under a key. */
-interface Present {
+/** What the file has under a key. */
+interface Row {
   readonly record: SessionRecord | undefined
   readonly isEnded: boolean
+  readonly cleanAt: number
 }
 
-export class SqliteStore implements Store {
-  readonly #context: StoreContext
-  readonly #path: string
-  readonly #synchronous: 'normal' | 'full'
-  #open: Open | undefined
-  #writes = 0
+const NO_ROW: Row = { record: undefined, isEnded: false, cleanAt: 0 }
 
-  constructor(context: StoreContext, { path, synchronous }: { path: string; synchronous: 'normal' | 'full' }) {
+export class SqliteStore implements Store {
+  readonly #settings: SqliteSettings
+  readonly #context: StoreContext
+  #handle: Handle | undefined
+  #isClosed = false
+  #writeCount = 0
+
+  constructor(settings: SqliteSettings, context: StoreContext) {
+    this.#settings = settings
     this.#context = context
-    this.#path = path
-    this.#synchronous = synchronous
   }
 
-  async ready(): Promise<void> {
-    if (this.#open) return
-    const database = await this.#whenFree(() => openDatabase(this.#path, this.#synchronous))
-    this.#open = {
-      database,
-      read: database.prepare('SELECT expires_at, record FROM sessions WHERE key = ?'),
-      write: database.prepare('INSERT OR REPLACE INTO sessions (key, expires_at, clean_at, record) VALUES (?, ?, ?, ?)'),
-      clean: database.prepare('DELETE FROM sessions WHERE key IN (SELECT key FROM sessions WHERE clean_at < ? LIMIT ?)'),
-    }
+  ready(): Promise<void> {
+    return this.#whenFree(() => {
+      if (this.#isClosed) throw this.#notOpen()
+      this.#handle ??= openHandle(this.#settings)
+    })
   }
 
   read(key: string): Promise<SessionRecord | undefined> {
-    return this.#whenFree(() => this.#present(key).record)
+    return this.#whenFree((handle) => readRow(handle(), key).record)
   }
 
   apply(change: Change): Promise<ChangeResult> {
-    return this.#transaction(() => {
-      const { record: present, isEnded } = this.#present(change.key)
-      const { result, record } = applyChange(present, isEnded, change)
-      if (record) this.#write(record)
+    return this.#write((handle) => {
+      const row = readRow(handle, change.key)
+      const { result, record } = applyChange(row.record, row.isEnded, change)
+      if (record) put(handle, record)
       return result
     })
   }
 
   end(end: End): Promise<EndResult> {
-    return this.#transaction(() => {
-      const { record } = this.#present(end.key)
-      if (record && end.generation !== undefined && end.generation < record.floor) return 'superseded'
-      this.#bury(end)
-      return record ? 'ended' : 'gone'
+    return this.#write((handle) => {
+      const row = readRow(handle, end.key)
+      const answer = answerToEnd(row.record, end)
+      if (answer !== 'superseded') bury(handle, end, row)
+      return answer
     })
   }
 
   install(whole: SessionRecord | Tombstone): Promise<void> {
-    return this.#transaction(() => {
-      if (isTombstone(whole)) return this.#bury(whole)
-      const { record, isEnded } = this.#present(whole.key)
-      if (takesPlace(record, isEnded, whole)) this.#write(whole)
-      return undefined
+    return this.#write((handle) => {
+      const row = readRow(handle, whole.key)
+      if (isTombstone(whole)) bury(handle, whole, row)
+      else if (takesPlace(row.record, row.isEnded, whole)) put(handle, whole)
     })
   }
 
-  async check(): Promise<void> {
-    await this.#whenFree(() => this.#present(''))
+  check(): Promise<void> {
+    const { path } = this.#settings
+    return this.#whenFree((handle) => {
+      readRow(handle(), '')
+      if (fileIdentity(path) === handle().identity) return
+      throw new StoreUnavailableError(
+        `the session database ${path} was removed or replaced while it is in use; restart this process`,
+      )
+    })
   }
 
+  /** SQLite writes its log back into the file when the last process closes it. */
   async close(): Promise<void> {
-    this.#open?.database.close()
-    this.#open = undefined
+    this.#isClosed = true
+    this.#handle?.database.close()
+    this.#handle = undefined
   }
 
-  #present(key: string): Present {
-    const row = this.#opened.read.get(key) as Row | undefined
-    if (!row) return { record: undefined, isEnded: false }
-    return row.record === null
-      ? { record: undefined, isEnded: true }
-      : { record: decodeRecord(key, row.expires_at, row.record), isEnded: false }
-  }
-
-  #write(record: SessionRecord): void {
-    const { key, expiresAt } = record
-    this.#opened.write.run(key, expiresAt, expiresAt + CLEANING_MARGIN_MS, encodeRecord(record))
-  }
-
-  #bury({ key, endedAt, forgetAt }: Tombstone): void {
-    const row = this.#opened.read.get(key) as Row | undefined
-    const remembered = row?.record === null ? row.expires_at : 0
-    this.#opened.write.run(key, Math.max(forgetAt, remembered), Math.max(forgetAt, remembered, endedAt), null)
-  }
-
-  /** Reads and writes as one step among all processes. */
-  #transaction<T>(run: () => T): Promise<T> {
-    return this.#whenFree(() => {
-      const { database } = this.#opened
-      database.exec('BEGIN IMMEDIATE')
-      try {
-        const result = run()
-        if (this.#writes++ % WRITES_PER_CLEANING === 0) this.#opened.clean.run(this.#context.clock.now(), CLEANED_ROWS_MAX)
-        database.exec('COMMIT')
-        return result
-      } catch (error) {
-        if (database.isTransaction) database.exec('ROLLBACK')
-        throw error
-      }
+  /** Runs a task as one step among all processes, and now and then a little cleaning with it. */
+  #write<T>(task: (handle: Handle) => T): Promise<T> {
+    return this.#whenFree((open) => {
+      const handle = open()
+      const result = inTransaction(handle.database, () => {
+        if (this.#writeCount % WRITES_PER_CLEANING === 0) handle.clean.run(this.#context.clock.now(), CLEANED_ROWS_MAX)
+        return task(handle)
+      })
+      this.#writeCount += 1
+      return result
     })
   }
 
-  #whenFree<T>(run: () => T): Promise<T> {
-    return whenFree(this.#path, this.#context.deadlineMs, run)
+  /**
+   * Runs a task, again after a while when another process holds the file.
+   *
+   * @throws StoreTimeoutError when it is held for too long; nothing was applied then
+   */
+  async #whenFree<T>(task: (handle: () => Handle) => T): Promise<T> {
+    const { path } = this.#settings
+    // A little before the deadline of the caller, who would otherwise hear only that it took too long.
+    const waitMsMax = this.#context.deadlineMs * 0.9
+    const startedAt = performance.now()
+    for (let waitMs = 1; ; waitMs = Math.min(2 * waitMs, WAIT_MS_MAX)) {
+      try {
+        return task(() => this.#opened)
+      } catch (error) {
+        if (!isBusy(error)) throw toStoreError(path, error)
+        if (performance.now() - startedAt >= waitMsMax) {
+          throw new StoreTimeoutError(
+            `the session database ${path} was held by other processes for ${waitMsMax} ms; nothing was applied. Too many write at once, or another program keeps it locked`,
+            { cause: error },
+          )
+        }
+      }
+      await setTimeout(waitMs * (0.5 + Math.random() / 2))
+    }
   }
 
-  get #opened(): Open {
-    if (this.#open) return this.#open
-    throw new StoreUnavailableError(`the session database ${this.#path} is not open`)
+  get #opened(): Handle {
+    if (this.#handle) return this.#handle
+    throw this.#notOpen()
   }
+
+  #notOpen(): StoreUnavailableError {
+    return new StoreUnavailableError(`the session database ${this.#settings.path} is not open`)
+  }
+}
+
+function openHandle({ path, synchronous }: SqliteSettings): Handle {
+  const database = openDatabase(path, synchronous)
+  try {
+    return {
+      database,
+      identity: fileIdentity(path),
+      select: database.prepare('SELECT clean_at, record FROM sessions WHERE key = ?'),
+      upsert: database.prepare(
+        `INSERT INTO sessions (key, clean_at, record) VALUES (?, ?, ?)
+        ON CONFLICT (key) DO UPDATE SET clean_at = excluded.clean_at, record = excluded.record`,
+      ),
+      clean: database.prepare(
+        `DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE clean_at <= ? ORDER BY clean_at LIMIT ?)`,
+      ),
+    }
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+function readRow({ select }: Handle, key: string): Row {
+  const row = select.get(key)
+  if (!row) return NO_ROW
+  const { clean_at: cleanAt, record } = row as { clean_at: number; record: string | null }
+  return record === null
+    ? { record: undefined, isEnded: true, cleanAt }
+    : { record: decodeRecord(key, record), isEnded: false, cleanAt }
+}
+
+function put({ upsert }: Handle, record: SessionRecord): void {
+  upsert.run(record.key, record.expiresAt + CLEANING_MARGIN_MS, encodeRecord(record))
+}
+
+function bury({ upsert }: Handle, { key, forgetAt }: Tombstone, { isEnded, cleanAt }: Row): void {
+  upsert.run(key, isEnded ? Math.max(forgetAt, cleanAt) : forgetAt, null)
 }

@@ -1,30 +1,25 @@
-/** A store in this process whose calls a test can count, hold back, fail and hang. */
+/** The memory store, with calls that a test can count, hold back, fail and hang. */
 
-import {
-  applyChange,
-  isTombstone,
-  type SessionRecord,
-  type Store,
-  type StoreDefinition,
-  takesPlace,
-} from '../../../src/core/index.ts'
+import type { SessionRecord, Store, StoreDefinition } from '../../../src/core/index.ts'
+import { memoryStore } from '../../../src/stores/memory/index.ts'
 
 type CallName = 'read' | 'apply' | 'end'
 
-/** What happens to a call before it is carried out. */
-type Before = (name: CallName) => void | Promise<void>
-
 export interface TestStore extends StoreDefinition {
-  readonly records: ReadonlyMap<string, SessionRecord>
-
   /** The names of the calls so far. */
   readonly calls: CallName[]
 
   /** Runs before each call from now on; may throw or wait. `undefined` ends it. */
-  before: Before | undefined
+  before: ((name: CallName) => void | Promise<void>) | undefined
+
+  /** Runs after each `apply` from now on. */
+  applied: () => void
 
   /** Holds back each `apply` from now on until it is released. */
   holdApply(): HeldApply
+
+  /** The session that was changed last; no counted call. */
+  record(): Promise<SessionRecord | undefined>
 }
 
 export interface HeldApply {
@@ -34,45 +29,44 @@ export interface HeldApply {
 }
 
 export function createTestStore(): TestStore {
-  const records = new Map<string, SessionRecord>()
-  const ended = new Set<string>()
+  let inner: Store | undefined
+  let keyChanged = ''
 
   async function call(name: CallName): Promise<void> {
     definition.calls.push(name)
     await definition.before?.(name)
   }
 
-  const store: Store = {
-    ready: async () => {},
-    async read(key) {
-      await call('read')
-      return records.get(key)
-    },
-    async apply(change) {
-      await call('apply')
-      const { result, record } = applyChange(records.get(change.key), ended.has(change.key), change)
-      if (record) records.set(change.key, record)
-      return result
-    },
-    async end({ key }) {
-      await call('end')
-      ended.add(key)
-      return records.delete(key)
-    },
-    async install(whole) {
-      if (isTombstone(whole)) ended.add(whole.key)
-      else if (takesPlace(records.get(whole.key), ended.has(whole.key), whole)) records.set(whole.key, whole)
-    },
-    check: async () => {},
-    close: async () => {},
-  }
-
   const definition: TestStore = {
     name: 'test',
-    records,
     calls: [],
     before: undefined,
-    open: () => store,
+    applied: () => {},
+    open(context) {
+      const store = memoryStore().open(context)
+      inner = store
+      return {
+        ready: () => store.ready(),
+        async read(key, options) {
+          await call('read')
+          return store.read(key, options)
+        },
+        async apply(change) {
+          await call('apply')
+          keyChanged = change.key
+          const result = await store.apply(change)
+          definition.applied()
+          return result
+        },
+        async end(end) {
+          await call('end')
+          return store.end(end)
+        },
+        install: (whole) => store.install(whole),
+        check: () => store.check(),
+        close: () => store.close(),
+      }
+    },
     holdApply() {
       const arrived = Promise.withResolvers<void>()
       const released = Promise.withResolvers<void>()
@@ -89,6 +83,7 @@ export function createTestStore(): TestStore {
         },
       }
     },
+    record: async () => inner?.read(keyChanged),
   }
   return definition
 }

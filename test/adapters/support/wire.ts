@@ -15,6 +15,8 @@ export interface WireResponse {
   /** Lower-case names, in the order of sending. */
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly body: Buffer
+  /** The body in UTF-8. */
+  readonly text: string
 
   /** The values under a name. */
   all(name: string): string[]
@@ -99,7 +101,7 @@ export function parseResponse(bytes: Buffer, method = 'GET'): WireResponse {
       `content-length says ${length}, ${body.length} bytes came: ${body.toString('latin1').slice(0, 300)}`,
     )
   }
-  return { status: Number(status), reason, headers, body, all, header }
+  return { status: Number(status), reason, headers, body, text: body.toString(), all, header }
 }
 
 function dechunk(bytes: Buffer): Buffer {
@@ -118,4 +120,25 @@ function dechunk(bytes: Buffer): Buffer {
     chunks.push(bytes.subarray(lineEnd + 2, end))
     at = end + 2
   }
+}
+
+/** The `Cookie` header of a client that was given these cookies. */
+export function cookieHeader(response: WireResponse): string {
+  const lines = response.all('set-cookie').map((line) => line.slice(0, `${line};`.indexOf(';')))
+  return lines.join('; ')
+}
+
+const nameOf = (line: string): string => line.slice(0, line.indexOf('='))
+
+/** The names of the session's cookies that the response sets. */
+export function ownCookies(response: WireResponse): string[] {
+  return response
+    .all('set-cookie')
+    .map(nameOf)
+    .filter((name) => name.startsWith('__Host-sid'))
+}
+
+/** The Set-Cookie lines of others. */
+export function foreignCookies(response: WireResponse): string[] {
+  return response.all('set-cookie').filter((line) => !nameOf(line).startsWith('__Host-sid'))
 }

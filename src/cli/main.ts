@@ -1,0 +1,20 @@
+#!/usr/bin/env node
+/** The program `sojourn`. */
+
+import { run } from './run.ts'
+
+const interrupted = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    // The second one ends this process at once, and with it the programs that it started.
+    if (interrupted.signal.aborted) process.exit(1)
+    interrupted.abort()
+  })
+}
+
+process.exitCode = await run({
+  argv: process.argv.slice(2),
+  stdout: process.stdout,
+  stderr: process.stderr,
+  signal: interrupted.signal,
+})

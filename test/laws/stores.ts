@@ -1,0 +1,58 @@
+/** The stores to be proven, by name, so that a node in another process opens the same. */
+
+import { once } from 'node:events'
+import { Redis as Ioredis } from 'ioredis'
+import { createClient } from 'redis'
+import type { StoreDefinition } from '../../src/core/index.ts'
+import { memoryStore } from '../../src/stores/memory/index.ts'
+import { redisStore } from '../../src/stores/redis/index.ts'
+import { sqliteStore } from '../../src/stores/sqlite/index.ts'
+import { writeBehind } from './write-behind.ts'
+
+export type StoreKind = (typeof storeKinds)[number]
+
+export const storeKinds = [
+  'memory',
+  'sqlite',
+  'redis by url',
+  'redis by node-redis',
+  'redis by ioredis',
+  'sqlite behind',
+] as const
+
+export function isStoreKind(text: string): text is StoreKind {
+  return storeKinds.some((kind) => kind === text)
+}
+
+/** A store's definition, and what ends the client that it was given. */
+export interface StoreOfKind {
+  definition: StoreDefinition
+  close(): Promise<void>
+}
+
+async function close(): Promise<void> {}
+
+/** @param place path of the file, or address of the Redis */
+export async function openStoreOf(kind: StoreKind, place: string): Promise<StoreOfKind> {
+  switch (kind) {
+    case 'memory':
+      return { definition: memoryStore(), close }
+    case 'sqlite':
+      return { definition: sqliteStore({ path: place }), close }
+    case 'sqlite behind':
+      return { definition: writeBehind(sqliteStore({ path: place })), close }
+    case 'redis by url':
+      return { definition: redisStore({ url: place }), close }
+    case 'redis by node-redis': {
+      const client = createClient({ url: place })
+      await client.on('error', () => {}).connect()
+      return { definition: redisStore({ client }), close: async () => client.destroy() }
+    }
+    case 'redis by ioredis': {
+      const client = new Ioredis(place)
+      client.on('error', () => {})
+      await once(client, 'ready')
+      return { definition: redisStore({ client }), close: async () => client.disconnect() }
+    }
+  }
+}
