@@ -20,7 +20,7 @@ export interface ExpressRequest extends IncomingMessage {
 /** Options of {@link session}. */
 export interface ExpressSessionOptions {
   /** Requests without a session, such as those for assets: no store call is made, and `sessions.of` throws `no_session`. Default: none. */
-  skip?: (request: ExpressRequest) => boolean
+  skip?: ((request: ExpressRequest) => boolean) | undefined
 }
 
 /** Middleware for `app.use`, with the types of Express 4 and 5 or without any. */

@@ -46,7 +46,7 @@ export interface Fastify {
 /** Options of {@link session}. */
 export interface FastifySessionOptions {
   /** Requests without a session, such as those for assets: no store call is made, and `sessions.of` throws `no_session`. Default: none. */
-  skip?: (request: FastifyRequest) => boolean
+  skip?: ((request: FastifyRequest) => boolean) | undefined
 }
 
 /** A plugin for `app.register`. */

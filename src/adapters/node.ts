@@ -16,7 +16,7 @@ export type NodeHandler = (request: IncomingMessage, response: ServerResponse) =
 /** Options of {@link withSession}. */
 export interface NodeSessionOptions {
   /** Requests without a session, such as those for assets: no store call is made, and `sessions.of` throws `no_session`. Default: none. */
-  skip?: (request: IncomingMessage) => boolean
+  skip?: ((request: IncomingMessage) => boolean) | undefined
 
   /**
    * Answers a request whose session could not be read or written, or whose handler threw. After a failed commit the
@@ -25,7 +25,7 @@ export interface NodeSessionOptions {
    * Default: answers the error's `status` (500 where it has none) with a short text, or destroys a response that has
    * begun; an error that is not a {@link SojournError} is printed too.
    */
-  onError?: (error: unknown, request: IncomingMessage, response: ServerResponse) => void
+  onError?: ((error: unknown, request: IncomingMessage, response: ServerResponse) => void) | undefined
 }
 
 /**

@@ -5,7 +5,7 @@ import { EventBus } from './events.ts'
 import { type Policy, type SessionsOptions, toPolicy } from './policy.ts'
 import { fieldOfIssue, type SchemaIssue, type StandardSchema } from './standard-schema.ts'
 import type { Clock, Logger, OperationId } from './store.ts'
-import { StoreCalls } from './store-calls.ts'
+import { closedError, StoreCalls, within } from './store-calls.ts'
 import { Turns } from './turns.ts'
 
 /** What every session of one `createSessions` shares. */
@@ -19,6 +19,7 @@ export class Engine<Data extends object> {
   readonly turns: Turns = new Turns()
   readonly #slot = randomBytes(9).toString('base64url')
   #operationCount = 0
+  #closing: Promise<void> | undefined
   readonly #initial: (() => Data) | undefined
   #initialNames: readonly string[] | undefined
   readonly #schema: StandardSchema<Data> | undefined
@@ -45,6 +46,26 @@ export class Engine<Data extends object> {
   nextOperation(): OperationId {
     this.#operationCount += 1
     return { slot: this.#slot, count: this.#operationCount }
+  }
+
+  async ready(): Promise<void> {
+    this.assertOpen()
+    await this.store.ready()
+  }
+
+  /** @throws SojournError `closed` once {@link close} was called */
+  assertOpen(): void {
+    if (this.#closing) throw closedError()
+  }
+
+  /** Lets the changes under way, and those that wait for their turn, come to their end within the time; then closes the store. */
+  close(deadlineMs: number): Promise<void> {
+    this.#closing ??= (async () => {
+      const startedAt = performance.now()
+      await within(deadlineMs, this.turns.drained())
+      await this.store.close(Math.max(1, deadlineMs - (performance.now() - startedAt)))
+    })()
+    return this.#closing
   }
 
   /** The data of a new session. */

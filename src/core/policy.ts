@@ -88,9 +88,15 @@ export function toPolicy<Data extends object>(options: SessionsOptions<Data>): P
   const bytesMax = options.maxBytes ?? SESSION_BYTES_MAX
   if (!(bytesMax > 0)) throw new TypeError('maxBytes is a number of bytes above 0')
   const idleTimeoutMs = toMilliseconds('idleTimeout', options.idleTimeout ?? '30m')
+  const absoluteTimeoutMs = toMilliseconds('absoluteTimeout', options.absoluteTimeout ?? '12h')
+  if (!Number.isFinite(Math.min(idleTimeoutMs, absoluteTimeoutMs))) {
+    throw new TypeError(
+      'idleTimeout and absoluteTimeout are both Infinity; a session needs an end, so make one of them finite',
+    )
+  }
   return {
     idleTimeoutMs,
-    absoluteTimeoutMs: toMilliseconds('absoluteTimeout', options.absoluteTimeout ?? '12h'),
+    absoluteTimeoutMs,
     touchEveryMs: idleTimeoutMs / TOUCHES_PER_IDLE_TIMEOUT,
     graceMs: toMilliseconds('grace', options.grace ?? GRACE_MS),
     deadlineMs: toMilliseconds('deadline', options.deadline ?? STORE_DEADLINE_MS, TIMER_MS_MAX),

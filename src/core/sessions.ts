@@ -1,14 +1,13 @@
-import { compareVersions, keyOfSelector, parseVersion, readCookies, type Version } from '../token/index.ts'
 import { decodeValue } from './codec.ts'
+import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
 import { Engine } from './engine.ts'
 import { SessionGoneError, SessionSupersededError, SojournError } from './errors.ts'
 import type { SessionEventName, SessionListener } from './events.ts'
-import { judgeGeneration } from './generation.ts'
-import { endOf, nextEnd, type SessionsOptions } from './policy.ts'
-import type { SessionRecord } from './record.ts'
-import { type HeaderLine, OpenSession, type Opening, type Session } from './session.ts'
+import { OpenSession } from './open-session.ts'
+import { Opener } from './opener.ts'
+import { endOf, type SessionsOptions } from './policy.ts'
+import type { HeaderLine, Session } from './session.ts'
 import type { Clock, Logger } from './store.ts'
-import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
 
 /** A request as Node, Express, Fastify (`headers` is an object) or fetch (`headers` is `Headers`) have it. */
 export interface RequestLike {
@@ -105,27 +104,21 @@ export function openSessions<Data extends object>(
   return new SessionsOfStore(new Engine(options, surroundings), options.store.name)
 }
 
-const SUPERSEDED = (): SojournError => new SessionSupersededError()
-const UNKNOWN_SECRET = (): SojournError =>
-  new SojournError(
-    'unknown_secret',
-    409,
-    'the token was made with a secret that this node does not know, so nothing was written; deploy the secrets to every node before one of them signs',
-  )
-
 class SessionsOfStore<Data extends object> implements Sessions<Data> {
   readonly #engine: Engine<Data>
+  readonly #opener: Opener<Data>
   readonly #storeName: string
   #hasWarned = false
   readonly #ofRequest = new WeakMap<object, OpenSession<Data>>()
 
   constructor(engine: Engine<Data>, storeName: string) {
     this.#engine = engine
+    this.#opener = new Opener(engine)
     this.#storeName = storeName
   }
 
   ready(): Promise<void> {
-    return this.#engine.store.ready()
+    return this.#engine.ready()
   }
 
   of(request: object): Session<Data> {
@@ -139,7 +132,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async open(request: RequestLike): Promise<Session<Data>> {
-    const session = new OpenSession(this.#engine, await this.#opening(headerOf(request.headers, 'cookie')))
+    const session = new OpenSession(this.#engine, await this.#opener.open(headerOf(request.headers, 'cookie')))
     this.#ofRequest.set(request, session)
     this.#warnOfPlainHttp(request)
     return session
@@ -154,7 +147,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async get(key: string): Promise<SessionView<Data> | undefined> {
-    const record = await this.#read(key)
+    const record = await this.#opener.read(key)
     if (!record) return undefined
     const entries: [string, unknown][] = Object.entries(await this.#engine.initial()).filter(
       ([name]) => !record.fields.has(name),
@@ -186,7 +179,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async revoke(key: string): Promise<boolean> {
-    const record = await this.#read(key)
+    const record = await this.#opener.read(key)
     if (!record) return false
     await new OpenSession(this.#engine, { key, record, initial: {}, unattended: true }).end('revoked')
     return true
@@ -212,108 +205,11 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   close(options: { deadline?: Duration } = {}): Promise<void> {
-    return this.#engine.store.close(toMilliseconds('deadline', options.deadline ?? '10s', TIMER_MS_MAX))
+    return this.#engine.close(toMilliseconds('deadline', options.deadline ?? '10s', TIMER_MS_MAX))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
-  }
-
-  /** What a request's cookies open. */
-  async #opening(header: string | undefined): Promise<Opening> {
-    const { policy, tokens, events, clock } = this.#engine
-    const { token, hint } = header === undefined ? {} : readCookies(policy.cookie, header)
-    if (token === undefined) return this.#blank({})
-
-    const reading = tokens.read(token)
-    if (reading.kind !== 'valid') {
-      events.emit('tokenRefused', { reason: reading.kind })
-      return this.#blank(reading.kind === 'unknownSecret' ? { detached: UNKNOWN_SECRET } : {})
-    }
-    const { selector, generation } = reading
-    const key = keyOfSelector(selector)
-    const record = await this.#read(key, hint === undefined ? undefined : parseVersion(hint))
-    if (!record) return this.#blank({ isPresented: true })
-
-    const initial = await this.#engine.initialFor(record.fields)
-    const opening: Opening = { initial, isPresented: true, selector, key, generation, record }
-    switch (judgeGeneration(record, generation, clock.now())) {
-      case 'current':
-        return this.#valid(record.pending ? { ...opening, successor: generation + 1 } : opening)
-      case 'grace':
-        return this.#valid(opening)
-      case 'successor':
-        return this.#confirm(opening, record, generation)
-      case 'superseded':
-        events.emit('superseded', { key })
-        return this.#blank({ key, detached: SUPERSEDED })
-      case 'stolen':
-        events.emit('stolen', { key, user: record.user, generation })
-        await new OpenSession(this.#engine, { ...opening, unattended: true }).end('stolen')
-        return this.#blank({ isPresented: true })
-    }
-  }
-
-  /** The successor was presented for the first time: it is the current one now, and the grace of its predecessors begins. */
-  async #confirm(opening: Opening, record: SessionRecord, generation: number): Promise<Opening> {
-    const { policy, clock, turns, store } = this.#engine
-    const now = clock.now()
-    const graceEndsAt = now + policy.graceMs
-    const result = await turns.run(record.key, () =>
-      store.call('apply', (store) =>
-        store.apply({
-          key: record.key,
-          operation: this.#engine.nextOperation(),
-          now,
-          expiresAt: nextEnd(policy, now, record.startedAt),
-          generation,
-          confirm: { generation, graceEndsAt },
-        }),
-      ),
-    )
-    if (result.outcome === 'superseded') return this.#blank({ key: record.key, detached: SUPERSEDED })
-    if (result.outcome !== 'applied') return this.#blank({ isPresented: true })
-    const isPending = result.pending && result.generation === generation
-    const confirmed = {
-      ...opening,
-      record: { ...record, version: result.version, lastSeenAt: now, retired: [graceEndsAt] },
-    }
-    return this.#valid(isPending ? { ...confirmed, successor: generation + 1 } : confirmed)
-  }
-
-  /** Nothing is stored that this client may see. */
-  async #blank(rest: Omit<Opening, 'initial'>): Promise<Opening> {
-    return { ...rest, initial: await this.#engine.initial() }
-  }
-
-  /** Treats a stored session that does not fit the schema as `onInvalid` says. */
-  async #valid(opening: Opening): Promise<Opening> {
-    const { key, record } = opening
-    if (!record || key === undefined || !this.#engine.hasSchema) return opening
-    const session = new OpenSession(this.#engine, opening)
-    const issues = await this.#engine.issues(() => ({ ...session.data }))
-    if (issues.size === 0) return opening
-    const fields = issues.has(undefined) ? [...record.fields.keys()] : [...issues.keys()].map(String)
-    this.#engine.events.emit('invalid', { key, fields })
-    switch (this.#engine.policy.onInvalid) {
-      case 'error':
-        await this.#engine.assertValid(() => ({ ...session.data }), new Map(fields.map((field) => [field, undefined])))
-        return opening
-      case 'end':
-        await session.end('invalid')
-        return this.#blank({ isPresented: true })
-      case 'reset-field':
-        return { ...opening, initial: await this.#engine.initial(), resetFields: fields }
-    }
-  }
-
-  /** The record, unless its time is over. */
-  async #read(key: string, seen?: Version): Promise<SessionRecord | undefined> {
-    const { store, clock, policy, events } = this.#engine
-    const record = await store.call('read', (store) => store.read(key, seen ? { atLeast: seen } : undefined))
-    if (!record || endOf(policy, record) <= clock.now()) return undefined
-    if (seen && compareVersions(seen, record.version) > 0) events.emit('stale', { key, seen, stored: record.version })
-    return record
   }
 
   /** Browsers drop a Secure cookie that comes over plain http, except from localhost: a login that never sticks. */
@@ -336,7 +232,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async #unattended(key: string): Promise<OpenSession<Data>> {
-    const record = await this.#read(key)
+    const record = await this.#opener.read(key)
     if (!record) throw new SessionGoneError()
     const initial = await this.#engine.initial()
     return new OpenSession(this.#engine, { key, generation: record.generation, record, initial, unattended: true })

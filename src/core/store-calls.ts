@@ -62,10 +62,7 @@ export class StoreCalls {
   /** Waits for calls under way, at most so long, then closes the store. */
   close(deadlineMs: number): Promise<void> {
     this.#closing ??= (async () => {
-      let timer: NodeJS.Timeout | undefined
-      const timeIsUp = new Promise<void>((resolve) => (timer = setTimeout(resolve, deadlineMs)))
-      await Promise.race([Promise.allSettled([...this.#underWay, this.#opening]), timeIsUp])
-      clearTimeout(timer)
+      await within(deadlineMs, Promise.allSettled([...this.#underWay, this.#opening]))
       await this.#store.close()
     })()
     return this.#closing
@@ -87,7 +84,15 @@ export class StoreCalls {
   }
 }
 
-function closedError(): SojournError {
+/** Waits for work that does not reject, but no longer than this. */
+export async function within(deadlineMs: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const timeIsUp = new Promise<void>((resolve) => (timer = setTimeout(resolve, deadlineMs)))
+  await Promise.race([work, timeIsUp])
+  clearTimeout(timer)
+}
+
+export function closedError(): SojournError {
   return new SojournError('closed', 503, 'these sessions were closed; this process is shutting down')
 }
 

@@ -69,7 +69,7 @@ export type ChangeResult =
  * - After `apply`, `end` or `install` has resolved, a `read` that starts later, on any node, sees it.
  * - A method that rejects may or may not have taken effect. Sending the same change again is harmless.
  * - It rejects with `StoreUnavailableError` when the store cannot be reached; it never answers "no such session" instead.
- * - The engine calls no method before `ready` has resolved, and puts its own deadline on each call.
+ * - The engine calls no method but `close` before `ready` has resolved, and puts its own deadline on each call.
  */
 export interface Store {
   /** Opens what the store needs; called again after it rejected. Rejects with the reason. */

@@ -25,4 +25,9 @@ export class Turns {
     line.tail = result.then(done, done)
     return result
   }
+
+  /** Resolves when nothing waits any more. */
+  async drained(): Promise<void> {
+    while (this.#waiting.size > 0) await Promise.all([...this.#waiting.values()].map(({ tail }) => tail))
+  }
 }

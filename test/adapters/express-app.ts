@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import type { Server } from 'node:http'
-import express from 'express'
+import type express from 'express'
 import { session } from '../../src/adapters/express.ts'
 import { SojournError } from '../../src/core/index.ts'
 import { portOf } from '../support/ports.ts'

@@ -107,7 +107,8 @@ describe('a held response', () => {
     const [headers] = (await once(stream, 'response')) as [Record<string, unknown>]
     const body = Buffer.concat((await stream.toArray()) as Buffer[]).toString()
     client.close()
-    await once(server.close(), 'close')
+    server.close()
+    await once(server, 'close')
     assert.equal(body, 'one two')
     assert.equal(headers[':status'], 201)
     assert.equal((headers['set-cookie'] as string[]).length, 2)

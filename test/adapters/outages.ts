@@ -158,7 +158,7 @@ export function proveOutages(framework: Framework): void {
         await sessions.ready()
         stage.during = (session) => session.login('ada')
         const cookie = cookieHeader(await ask(server.port, { path: '/during' }).response)
-        await arrange(stage, redis.kill)
+        await arrange(stage, () => redis.kill())
         assertRefused(await ask(server.port, { path: '/during', headers: { cookie } }).response, stage, '/during')
       })
     }

@@ -83,3 +83,11 @@ suite('options of createSessions', () => {
     assert.deepEqual(store.calls, [])
   })
 })
+
+test('a session needs an end: both timeouts Infinity is a TypeError', () => {
+  assert.throws(() => createFleet({ idleTimeout: Infinity, absoluteTimeout: Infinity }), {
+    name: 'TypeError',
+    message: /finite/,
+  })
+  createFleet({ idleTimeout: Infinity })
+})

@@ -127,4 +127,31 @@ suite('a stored session that does not fit the schema', () => {
     session.data.n = 10
     await assert.rejects(sessions.commit(session), { code: 'session_invalid', field: 'n', message: /too many/ })
   })
+
+  test('a damaged field is treated as onInvalid says, whoever reads it', async () => {
+    for (const onInvalid of ['reset-field', 'end', 'error'] as const) {
+      const fleet = openFleet({ onInvalid })
+      const client = await createVisitor(fleet.sessions)
+      plant(fleet, 'n', '{ broken')
+      if (onInvalid === 'error')
+        await assert.rejects(fleet.sessions.open(client.request), { code: 'session_invalid', field: 'n' })
+      else assert.equal((await fleet.sessions.open(client.request)).data.n, 0)
+      assert.equal(fleet.store.records.size, onInvalid === 'end' ? 0 : 1)
+    }
+  })
+
+  test("an unfit session ends by onInvalid 'end' also where a login comes between", async () => {
+    const fleet = openFleet({ onInvalid: 'end' })
+    const client = await createVisitor(fleet.sessions)
+    const inFlight = await fleet.sessions.open(client.request)
+    plant(fleet, 'n', '"five"')
+    fleet.store.around = async (call, run) => {
+      fleet.store.around = (_, next) => next()
+      const answer = await run()
+      if (call === 'read') await inFlight.login('ann')
+      return answer
+    }
+    assert.equal((await fleet.sessions.open(client.request)).user, null)
+    assert.equal(fleet.store.records.size, 0)
+  })
 })

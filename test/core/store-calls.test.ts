@@ -145,6 +145,26 @@ suite('close', () => {
     assert.equal(sessions.stats().events['storeFailed'], undefined)
   })
 
+  test('lets changes that wait for their turn come to their end', async () => {
+    const { sessions, store } = createFleet()
+    const client = await createVisitor(sessions)
+    const session = await sessions.open(client.request)
+    const goOn = createGate()
+    store.around = async (call, run) => {
+      if (call === 'apply') await goOn.opened
+      return run()
+    }
+    const updates = [1, 2, 3].map(() => session.update('n', (n) => n + 1))
+    const closed = sessions.close()
+    goOn.open()
+    assert.deepEqual(await Promise.all(updates), [2, 3, 4])
+    await closed
+    await assert.rejects(
+      session.update('n', (n) => n + 1),
+      { code: 'closed' },
+    )
+  })
+
   test('waits no longer than its deadline', async () => {
     const { sessions, store } = createFleet({ deadline: '30ms' })
     const client = await createVisitor(sessions)

@@ -143,3 +143,24 @@ suite('sessions', () => {
     assert.equal((await other.sessions.open(client.request)).isNew, true)
   })
 })
+
+suite('a creation whose fate is unknown', () => {
+  test('is tried again under another key, so that the request does not find its own session and call it gone', async () => {
+    const { sessions, store } = createFleet()
+    const client = new Client()
+    store.around = async (call, run) => {
+      const answer = await run()
+      if (call !== 'apply') return answer
+      store.around = (_, next) => next()
+      throw new Error('the answer was lost')
+    }
+    await client.visit(sessions, async (session) => {
+      await assert.rejects(
+        session.update('n', (n) => n + 1),
+        { code: 'store_unavailable' },
+      )
+      assert.equal(await session.update('n', (n) => n + 1), 1)
+    })
+    assert.equal((await sessions.open(client.request)).data.n, 1)
+  })
+})

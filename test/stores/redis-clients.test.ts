@@ -68,8 +68,9 @@ describe('the client of redisStore', { skip: needs('redis-server') }, () => {
 
   it('may be connecting still', async (t) => {
     await using redis = await startRedis()
+    using clients = new DisposableStack()
     const client = createClient({ url: redis.url })
-    t.after(() => client.destroy())
+    clients.defer(() => client.destroy())
     const connecting = client.connect()
     const store = madeFor(t, { client })
     await store.ready()
@@ -78,8 +79,9 @@ describe('the client of redisStore', { skip: needs('redis-server') }, () => {
 
   it('of ioredis may be lazy, and connects with the store', async (t) => {
     await using redis = await startRedis()
+    using clients = new DisposableStack()
     const client = new Ioredis(redis.port, { lazyConnect: true })
-    t.after(() => client.disconnect())
+    clients.defer(() => client.disconnect())
     const store = madeFor(t, { client })
     await store.ready()
     assert.equal((await store.apply(changeOf(randomKey(), { create: true }))).outcome, 'applied')
@@ -107,17 +109,16 @@ describe('the client of redisStore', { skip: needs('redis-server') }, () => {
 
   it('is left open and without listeners when the store that was given it closes', async (t) => {
     await using redis = await startRedis()
+    using clients = new DisposableStack()
     const [node, io] = [createClient({ url: redis.url }), new Ioredis(redis.port)]
-    t.after(() => {
-      node.destroy()
-      io.disconnect()
-    })
+    clients.defer(() => node.destroy())
+    clients.defer(() => io.disconnect())
     await Promise.all([node.connect(), once(io, 'ready')])
-    const clients = [
+    const both = [
       { client: node, ping: () => node.ping() },
       { client: io, ping: () => io.ping() },
     ]
-    for (const { client, ping } of clients) {
+    for (const { client, ping } of both) {
       const count = (): number[] => ['ready', 'error', 'end'].map((event) => client.listenerCount(event))
       const listeners = count()
       const store = madeFor(t, { client })
@@ -131,8 +132,9 @@ describe('the client of redisStore', { skip: needs('redis-server') }, () => {
 
   it('keeps its own type mapping and still fits', async (t) => {
     await using redis = await startRedis()
+    using clients = new DisposableStack()
     const client = createClient({ url: redis.url, commandOptions: { typeMapping: { 36: Buffer, 37: Map } } })
-    t.after(() => client.destroy())
+    clients.defer(() => client.destroy())
     await client.connect()
     const store = madeFor(t, { client })
     await store.ready()

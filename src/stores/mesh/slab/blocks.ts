@@ -13,8 +13,10 @@ const PAGE_BYTES = 4096
 /** A block is at most one sixteenth larger than the next smaller size: three in a hundred bytes are lost on average. */
 const SIZE_STEP = 17 / 16
 
-/** Id of the record and length of its bytes, before the bytes. */
+/** Id of the record, and length of its bytes with its mark, before the bytes. */
 const HEADER_BYTES = 8
+const MARK = 0x80000000
+const LENGTH_MASK = 0x7fffffff
 
 /** Blocks of the smallest size in one slab; a location is `slab * BLOCKS_MAX + block` in 32 bits. */
 const BLOCKS_MAX: number = SLAB_BYTES / BLOCK_BYTES_MIN
@@ -25,6 +27,14 @@ const SPARES_MAX = 2
 
 /** Stands for "no block". */
 export const NO_LOCATION = 0xffffffff
+
+/** What is known of a record without a view of it. */
+export interface BlockDescription {
+  readonly length: number
+  readonly isMarked: boolean
+  /** Bytes of the whole block. */
+  readonly blockBytes: number
+}
 
 /** Blocks of one size. They fill `slabs` without a gap, in order. */
 interface SizeClass {
@@ -102,8 +112,7 @@ export class Blocks {
     if (lastLocation !== location) {
       const { bytes, words } = this.#slabAt(lastLocation)
       const from = block * blockBytes
-      const length = HEADER_BYTES + (words[from / 4 + 1] ?? 0)
-      bytes.copy(slab.bytes, (location % BLOCKS_MAX) * blockBytes, from, from + length)
+      bytes.copy(slab.bytes, (location % BLOCKS_MAX) * blockBytes, from, from + HEADER_BYTES + lengthAt(words, from))
       this.#moved(words[from / 4] ?? 0, location)
     }
     sizeClass.count--
@@ -115,11 +124,11 @@ export class Blocks {
   }
 
   /** Writes a record into a block that was allocated for its length, or for one with as large a block. */
-  write(location: number, id: number, record: Uint8Array): void {
+  write(location: number, id: number, record: Uint8Array, isMarked: boolean): void {
     const { bytes, words, blockBytes } = this.#slabAt(location)
     const start = (location % BLOCKS_MAX) * blockBytes
     words[start / 4] = id
-    words[start / 4 + 1] = record.length
+    words[start / 4 + 1] = record.length + (isMarked ? MARK : 0)
     bytes.set(record, start + HEADER_BYTES)
   }
 
@@ -127,12 +136,14 @@ export class Blocks {
   read(location: number): Buffer {
     const { bytes, words, blockBytes } = this.#slabAt(location)
     const start = (location % BLOCKS_MAX) * blockBytes
-    return bytes.subarray(start + HEADER_BYTES, start + HEADER_BYTES + (words[start / 4 + 1] ?? 0))
+    return bytes.subarray(start + HEADER_BYTES, start + HEADER_BYTES + lengthAt(words, start))
   }
 
-  /** Bytes of the block itself. */
-  blockBytesAt(location: number): number {
-    return this.#slabAt(location).blockBytes
+  /** What is known of a record without a view of it. */
+  describe(location: number): BlockDescription {
+    const { words, blockBytes } = this.#slabAt(location)
+    const start = (location % BLOCKS_MAX) * blockBytes
+    return { length: lengthAt(words, start), isMarked: (words[start / 4 + 1] ?? 0) >= MARK, blockBytes }
   }
 
   /** Whether the record begins with these words. */
@@ -159,6 +170,7 @@ export class Blocks {
   }
 
   #addSlab(buffer: ArrayBuffer, sizeClass: SizeClass | undefined): number {
+    if (this.isExhausted) throw new RangeError(`no more than ${SLABS_MAX} slabs can be told apart`)
     const index = this.#freeSlabs.pop() ?? this.#slabs.length
     const blockBytes = sizeClass?.blockBytes ?? buffer.byteLength
     this.#slabs[index] = { buffer, bytes: Buffer.from(buffer), words: new Uint32Array(buffer), blockBytes, sizeClass }
@@ -182,6 +194,10 @@ export class Blocks {
     this.#bytesReserved -= buffer.byteLength
     buffer.transfer(0)
   }
+}
+
+function lengthAt(words: Uint32Array, start: number): number {
+  return (words[start / 4 + 1] ?? 0) & LENGTH_MASK
 }
 
 function createSizeClasses(): SizeClass[] {

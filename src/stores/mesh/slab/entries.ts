@@ -85,7 +85,8 @@ export class Entries {
 
   isInUse(id: number): boolean {
     const chunk = this.#chunks[Math.floor(id / CHUNK_ENTRIES)]
-    return chunk?.words !== undefined && id % CHUNK_ENTRIES < chunk.fresh && this.get(id, LOCATION) !== NO_LOCATION
+    if (id === NO_ID || !chunk?.words || id % CHUNK_ENTRIES >= chunk.fresh) return false
+    return this.get(id, LOCATION) !== NO_LOCATION
   }
 
   /** The id to look at after `id` in a scan: the next, or the first beyond a chunk that has none in use. */

@@ -66,7 +66,10 @@ export class KeyIndex {
     const { pairs } = segment
     const mask = pairs.length - 1
     let hole = (hash << 1) & mask
-    while (pairs[hole + 1] !== id) hole = (hole + 2) & mask
+    while (pairs[hole + 1] !== id) {
+      if (pairs[hole + 1] === NO_ID) throw new RangeError(`entry ${id} is not in the index`)
+      hole = (hole + 2) & mask
+    }
     // What stands behind the hole and was pushed there moves up, so that no search ends at the hole too early.
     for (let at = (hole + 2) & mask; pairs[at + 1] !== NO_ID; at = (at + 2) & mask) {
       const home = ((pairs[at] ?? 0) << 1) & mask

@@ -1,0 +1,200 @@
+import { type BlockDescription, Blocks } from './blocks.ts'
+import { Entries, LOCATION, NO_ID } from './entries.ts'
+import { ExpiryWheel } from './expiry-wheel.ts'
+import { KeyIndex } from './key-index.ts'
+
+/** A record begins with its key: a SHA-256, so that its bits are as good as random. */
+export const KEY_BYTES = 32
+
+/** What one entry takes beside its block, with the index at its usual fill: 16 bytes of words, 8 in the index at 1/2. */
+const ENTRY_BYTES = 32
+
+/** Only sessions are bounded; a tombstone keeps an ended session from coming back and is never refused. */
+export type EntryKind = 'session' | 'tombstone'
+
+export interface RecordMemoryOptions {
+  /** Sessions at most; tombstones do not count. Default: no bound. */
+  readonly sessionsMax?: number | undefined
+  /** Bytes at most, as {@link RecordMemoryStats.bytesUsed} counts them. Default: no bound. */
+  readonly bytesMax?: number | undefined
+  /** The present time, in milliseconds since 1970. */
+  readonly nowMs: number
+}
+
+export interface RecordMemoryStats {
+  readonly sessions: number
+  readonly tombstones: number
+  /** Bytes of the records as they were put. */
+  readonly bytesLive: number
+  /** What they take: blocks, and {@link ENTRY_BYTES} each for the indexes. This is what `bytesMax` bounds. */
+  readonly bytesUsed: number
+  /** All buffers that are held, their free parts included; what was never written to is not resident. */
+  readonly bytesReserved: number
+}
+
+/** A view of a record, or the end of its use: valid until the next change of the memory. Copy it to keep it. */
+export type RecordVisitor = (record: Buffer) => void
+
+/**
+ * Encoded records by key, in buffers outside the heap that the collector walks: a million of them are a few thousand
+ * objects to it.
+ *
+ * Any call does a bounded amount of work: the largest step is rebuilding one segment of the index (see
+ * {@link KeyIndex}) or copying one record. Records may come, change and go at any time, during a scan too. Pure: no
+ * timers, and the clock comes in.
+ *
+ * An index by user is not here. Ids are stable, so one can be added as `user -> ids` beside it.
+ */
+export class RecordMemory {
+  readonly #sessionsMax: number
+  readonly #bytesMax: number
+  readonly #keyBytes = new Uint8Array(KEY_BYTES)
+  readonly #keyWords = new Uint32Array(this.#keyBytes.buffer)
+  readonly #entries = new Entries()
+  readonly #blocks = new Blocks((id, location) => this.#entries.set(id, LOCATION, location))
+  readonly #index = new KeyIndex((id) => this.#blocks.startsWith(this.#entries.get(id, LOCATION), this.#keyWords))
+  readonly #wheel: ExpiryWheel
+  #entryCount = 0
+  #sessionCount = 0
+  #blockBytes = 0
+  #recordBytes = 0
+
+  constructor({ sessionsMax = Infinity, bytesMax = Infinity, nowMs }: RecordMemoryOptions) {
+    this.#sessionsMax = sessionsMax
+    this.#bytesMax = bytesMax
+    this.#wheel = new ExpiryWheel(this.#entries, nowMs)
+  }
+  get stats(): RecordMemoryStats {
+    return {
+      sessions: this.#sessionCount,
+      tombstones: this.#entryCount - this.#sessionCount,
+      bytesLive: this.#recordBytes,
+      bytesUsed: this.#bytesUsed,
+      bytesReserved:
+        this.#blocks.bytesReserved +
+        this.#entries.bytesReserved +
+        this.#index.bytesReserved +
+        this.#wheel.bytesReserved,
+    }
+  }
+
+  /** The record with this key: a view that is void after the next change. */
+  get(key: Uint8Array): Buffer | undefined {
+    const id = this.#index.find(this.#hash(key))
+    return id === NO_ID ? undefined : this.#blocks.read(this.#entries.get(id, LOCATION))
+  }
+
+  /**
+   * Puts in a record, in the place of the one with its key if there is one.
+   *
+   * @param record begins with its key; it is copied
+   * @param forgetAtMs from when on `tick` may remove it, in milliseconds since 1970; it does so up to a second later
+   * @returns `full`, and nothing is changed, where it would go beyond a bound. A record that takes no more than the
+   * one it replaces always finds room, and so does a tombstone.
+   * @throws RangeError for a record shorter than a key, or a time that is `NaN`
+   */
+  put(record: Uint8Array, forgetAtMs: number, kind: EntryKind = 'session'): 'stored' | 'full' {
+    if (Number.isNaN(forgetAtMs)) throw new RangeError('forgetAtMs is not a number')
+    const hash = this.#hash(record)
+    const id = this.#index.find(hash)
+    const old = id === NO_ID ? undefined : this.#blocks.describe(this.#entries.get(id, LOCATION))
+    const blockBytes = this.#blocks.blockBytes(record.length)
+    if (kind === 'session' && this.#isFull(old, blockBytes)) return 'full'
+
+    const isMarked = kind === 'tombstone'
+    const before = this.#entries.get(id, LOCATION)
+    const location = old?.blockBytes === blockBytes ? before : this.#blocks.allocate(record.length)
+    const entry = old ? id : this.#entries.add()
+    this.#blocks.write(location, entry, record, isMarked)
+    this.#entries.set(entry, LOCATION, location)
+    if (old) {
+      if (location !== before) this.#blocks.free(before)
+      this.#wheel.change(entry, forgetAtMs)
+      this.#count(old, -1)
+    } else {
+      this.#index.add(hash, entry)
+      this.#wheel.add(entry, forgetAtMs)
+    }
+    this.#count({ length: record.length, isMarked, blockBytes }, 1)
+    return 'stored'
+  }
+
+  /** Whether there was one. */
+  delete(key: Uint8Array): boolean {
+    const hash = this.#hash(key)
+    const id = this.#index.find(hash)
+    if (id !== NO_ID) this.#remove(id, hash)
+    return id !== NO_ID
+  }
+
+  /**
+   * Looks at so many places from `cursor` on and shows the records there. A record that is there from the first call
+   * of a scan to its last is shown once, whatever changes meanwhile; one that comes or goes during the scan may be shown.
+   *
+   * @param cursor 0, then what the call before returned
+   * @returns the next cursor, or `undefined` at the end
+   */
+  scan(cursor: number, placesMax: number, visit: RecordVisitor): number | undefined {
+    let id = cursor
+    for (let place = 0; place < placesMax && id < this.#entries.end; place++) {
+      if (this.#entries.isInUse(id)) visit(this.#blocks.read(this.#entries.get(id, LOCATION)))
+      id = this.#entries.following(id)
+    }
+    return id < this.#entries.end ? id : undefined
+  }
+
+  /**
+   * Removes records whose time is over.
+   *
+   * @param stepsMax the work to do at most; a step is a record, or a second that has passed
+   * @param visit sees each record before it is removed, and must not change the memory
+   * @returns whether nothing is left to do now; else call again soon
+   */
+  tick(nowMs: number, stepsMax: number, visit?: RecordVisitor): boolean {
+    return this.#wheel.advance(nowMs, stepsMax, (id) => {
+      const record = this.#blocks.read(this.#entries.get(id, LOCATION))
+      const hash = this.#hash(record)
+      visit?.(record)
+      this.#remove(id, hash)
+    })
+  }
+
+  get #bytesUsed(): number {
+    return this.#blockBytes + this.#entryCount * ENTRY_BYTES
+  }
+
+  #isFull(old: BlockDescription | undefined, blockBytes: number): boolean {
+    if (this.#blocks.isExhausted) return true
+    const addsSession = old === undefined || old.isMarked
+    if (addsSession && this.#sessionCount >= this.#sessionsMax) return true
+    const added = old ? blockBytes - old.blockBytes : blockBytes + ENTRY_BYTES
+    return added > 0 && this.#bytesUsed + added > this.#bytesMax
+  }
+
+  #remove(id: number, hash: number): void {
+    const location = this.#entries.get(id, LOCATION)
+    this.#count(this.#blocks.describe(location), -1)
+    this.#index.remove(hash, id)
+    this.#wheel.remove(id)
+    this.#entries.remove(id)
+    this.#blocks.free(location)
+    if (this.#entryCount === 0) this.#blocks.trim()
+  }
+
+  #count({ length, isMarked, blockBytes }: BlockDescription, sign: 1 | -1): void {
+    this.#entryCount += sign
+    if (!isMarked) this.#sessionCount += sign
+    this.#blockBytes += sign * blockBytes
+    this.#recordBytes += sign * length
+  }
+
+  /** Keeps the key for {@link KeyIndex} to compare, and mixes it, since placement in the fleet may go by a part of it. */
+  #hash(record: Uint8Array): number {
+    if (record.length < KEY_BYTES) throw new RangeError(`a record begins with ${KEY_BYTES} bytes of key`)
+    for (let index = 0; index < KEY_BYTES; index++) this.#keyBytes[index] = record[index] ?? 0
+    let hash = 0
+    for (const word of this.#keyWords) hash = Math.imul(hash ^ word, 0x9e3779b1) ^ (hash >>> 15)
+    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+    return (hash ^ (hash >>> 13)) >>> 0
+  }
+}
