@@ -6,6 +6,7 @@
  *
  * @module
  */
+/// <reference types="fastify" />
 import type { RegisteredSession } from '../core/index.ts'
 
 declare module 'fastify' {

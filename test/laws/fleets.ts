@@ -15,7 +15,8 @@ type OwnedNode = FleetNode & Required<Pick<FleetNode, 'stop' | 'start'>>
 
 /** Schedules of honest clients; the environment asks for more. */
 const schedules = Number(process.env['LAWS_SCHEDULES'] ?? 100)
-const seed = process.env['LAWS_SEED'] === undefined ? {} : { seed: Number(process.env['LAWS_SEED']) }
+const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+console.log(`seed ${seed} (SEED=${seed} runs it again)`)
 
 /** Nodes of this process, each with sessions of its own on a store that `store` defines for the node's number. */
 export function startLocalFleet(
@@ -68,7 +69,7 @@ async function startFleet(count: number, startOne: (index: number) => Promise<Ow
   return {
     nodes,
     schedules,
-    ...seed,
+    seed,
     createJar: () => new CookieJar(),
     [Symbol.asyncDispose]: async () => void (await Promise.all(nodes.map((node) => node.stop()))),
   }

@@ -23,10 +23,11 @@ import type { Version } from '../../token/index.ts'
  *   text:           varint of 2 * bytes, and UTF-8; or of 2 * bytes + 1, and UTF-16 for a text with half a surrogate
  *   value:          varint 0 for null; else as text, with the varint one higher
  *   list:           its length, then its items
- *   section:        tag and length (varints), and bytes: what a later minor version adds. Unknown ones are skipped.
+ *   section:        tag and length (varints), and bytes: what a later minor version adds. Unknown ones are skipped, so
+ *                   a node that does not know one loses it when it writes the record again.
  */
 
-/** Bytes of a key. */
+/** Bytes of a key: a SHA-256. Encoded records begin with it. */
 export const KEY_BYTES = 32
 
 const KEY = /^[\w-]{42}[AEIMQUYcgkosw048]$/
@@ -264,7 +265,10 @@ class Reader {
   text(number: number): string {
     const length = Math.floor(number / 2)
     const start = this.#take(length)
-    if (number % 2 === 1) return this.#bytes.toString('utf16le', start, this.#at)
+    if (number % 2 === 1) {
+      if (length % 2 === 1) throw new RecordFormatError('a text of half a character')
+      return this.#bytes.toString('utf16le', start, this.#at)
+    }
     const text = this.#bytes.toString('utf8', start, this.#at)
     // What is not UTF-8 is read as this character. One that was meant is told from it by looking at the bytes.
     if (text.includes('\uFFFD') && !isUtf8(this.#bytes.subarray(start, this.#at))) {

@@ -1,10 +1,8 @@
+import { KEY_BYTES } from '../record-codec.ts'
 import { type BlockDescription, Blocks } from './blocks.ts'
 import { Entries, LOCATION, NO_ID } from './entries.ts'
 import { ExpiryWheel } from './expiry-wheel.ts'
 import { KeyIndex } from './key-index.ts'
-
-/** A record begins with its key: a SHA-256, so that its bits are as good as random. */
-export const KEY_BYTES = 32
 
 /** What one entry takes beside its block, with the index at its usual fill: 16 bytes of words, 8 in the index at 1/2. */
 const ENTRY_BYTES = 32
