@@ -50,13 +50,24 @@ export async function logIn(server: BenchServer, count: number): Promise<string[
   for (let index = 0; index < count; index++) {
     const response = await fetch(`${server.url}/login`)
     if (!response.ok) throw new Error(`${server.name}: /login answered ${response.status}`)
-    cookies.push(response.headers.getSetCookie().map((line) => line.slice(0, line.indexOf(';'))).join('; '))
+    cookies.push(
+      response.headers
+        .getSetCookie()
+        .map((line) => line.slice(0, line.indexOf(';')))
+        .join('; '),
+    )
   }
   return cookies
 }
 
 /** One second or more of `wrk` with 32 connections, the cookies in rotation. Resolves requests per second. */
-export async function load(server: BenchServer, path: string, cookies: readonly string[], folder: string, seconds: number): Promise<number> {
+export async function load(
+  server: BenchServer,
+  path: string,
+  cookies: readonly string[],
+  folder: string,
+  seconds: number,
+): Promise<number> {
   const script = join(folder, `${server.name}.lua`)
   const requests = cookies.map((cookie) => `wrk.format("GET", "${path}", { Cookie = ${JSON.stringify(cookie)} })`)
   await writeFile(
@@ -66,7 +77,17 @@ init = function() requests = { ${requests.join(',\n')} } end
 request = function() next = next % #requests + 1; return requests[next] end
 done = function(summary) if summary.errors.status > 0 then io.stderr:write("status errors: " .. summary.errors.status) end end`,
   )
-  const { stdout, stderr } = await run('taskset', ['-c', LOAD_CORE, 'wrk', '-t1', '-c32', `-d${seconds}s`, '-s', script, server.url])
+  const { stdout, stderr } = await run('taskset', [
+    '-c',
+    LOAD_CORE,
+    'wrk',
+    '-t1',
+    '-c32',
+    `-d${seconds}s`,
+    '-s',
+    script,
+    server.url,
+  ])
   if (stderr !== '') throw new Error(`${server.name} ${path}: ${stderr}`)
   return Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1])
 }
@@ -74,7 +95,9 @@ done = function(summary) if summary.errors.status > 0 then io.stderr:write("stat
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = Math.floor(sorted.length / 2)
-  return sorted.length % 2 ? (sorted[middle] ?? Number.NaN) : ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2
+  return sorted.length % 2
+    ? (sorted[middle] ?? Number.NaN)
+    : ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2
 }
 
 /** A Markdown table. */

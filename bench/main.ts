@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 
 const BENCHES: Readonly<Record<string, () => Promise<{ run(options: BenchOptions): Promise<void> }>>> = {
   redis: () => import('./redis.ts'),
+  'mesh-memory': () => import('./mesh-memory.ts'),
 }
 
 export interface BenchOptions {
@@ -21,5 +22,5 @@ if (!load) {
   console.error(`usage: npm run bench -- ${Object.keys(BENCHES).join('|')} [--rounds N] [--seconds N]`)
   process.exit(1)
 }
-const { run } = await load()
-await run({ rounds: Number(values.rounds), seconds: Number(values.seconds) })
+const bench = await load()
+await bench.run({ rounds: Number(values.rounds), seconds: Number(values.seconds) })

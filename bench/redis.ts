@@ -27,7 +27,8 @@ export async function run({ rounds, seconds }: BenchOptions): Promise<void> {
   await admin.connect()
   const servers: BenchServer[] = []
   try {
-    for (const name of VARIANTS) servers.push(await startServer(name, new URL('./apps/app.ts', import.meta.url), [redis.url]))
+    for (const name of VARIANTS)
+      servers.push(await startServer(name, new URL('./apps/app.ts', import.meta.url), [redis.url]))
     const cookies = new Map<string, string[]>()
     for (const server of servers) cookies.set(server.name, await logIn(server, SESSIONS))
 
@@ -36,8 +37,16 @@ export async function run({ rounds, seconds }: BenchOptions): Promise<void> {
       const order = round % 2 === 0 ? servers : servers.toReversed()
       for (const path of PATHS) {
         for (const server of order) {
-          const sample = await measure(server, path, cookies.get(server.name) ?? [], folder, round < 0 ? 1 : seconds, admin)
-          if (round >= 0) samples.set(`${server.name} ${path}`, [...(samples.get(`${server.name} ${path}`) ?? []), sample])
+          const sample = await measure(
+            server,
+            path,
+            cookies.get(server.name) ?? [],
+            folder,
+            round < 0 ? 1 : seconds,
+            admin,
+          )
+          if (round >= 0)
+            samples.set(`${server.name} ${path}`, [...(samples.get(`${server.name} ${path}`) ?? []), sample])
         }
       }
       if (round >= 0) console.error(`round ${round + 1} of ${rounds}`)
@@ -56,7 +65,14 @@ interface Admin {
   info(section: string): Promise<string>
 }
 
-async function measure(server: BenchServer, path: string, cookies: readonly string[], folder: string, seconds: number, admin: Admin): Promise<Sample> {
+async function measure(
+  server: BenchServer,
+  path: string,
+  cookies: readonly string[],
+  folder: string,
+  seconds: number,
+  admin: Admin,
+): Promise<Sample> {
   await admin.configResetStat()
   const before = await server.usage()
   const requestsPerSecond = await load(server, path, cookies, folder, seconds)
@@ -64,7 +80,8 @@ async function measure(server: BenchServer, path: string, cookies: readonly stri
   const requests = after.requests - before.requests
   const commands = new Map<string, number>()
   for (const [, name, calls] of (await admin.info('commandstats')).matchAll(/cmdstat_([^:]+):calls=(\d+)/g)) {
-    if (name && !['info', 'config|resetstat', 'config', 'ping'].includes(name)) commands.set(name, Number(calls) / requests)
+    if (name && !['info', 'config|resetstat', 'config', 'ping'].includes(name))
+      commands.set(name, Number(calls) / requests)
   }
   const stats = await admin.info('stats')
   const bytes = (name: string): number => Number(new RegExp(`${name}:(\\d+)`).exec(stats)?.[1]) / requests
@@ -78,17 +95,33 @@ async function measure(server: BenchServer, path: string, cookies: readonly stri
 }
 
 /** Commands that only scripts call here; the rest is what the client sent. */
-const INNER = new Set(['hmget', 'hset', 'pexpireat', 'exists', 'hdel', 'del', 'hget', 'hlen', 'type', 'time', 'pexpire'])
+const INNER = new Set([
+  'hmget',
+  'hset',
+  'pexpireat',
+  'exists',
+  'hdel',
+  'del',
+  'hget',
+  'hlen',
+  'type',
+  'time',
+  'pexpire',
+])
 
 function print(samples: ReadonlyMap<string, readonly Sample[]>): void {
   for (const path of PATHS) {
-    const of = (name: string, pick: (sample: Sample) => number): number => median((samples.get(`${name} ${path}`) ?? []).map(pick))
+    const of = (name: string, pick: (sample: Sample) => number): number =>
+      median((samples.get(`${name} ${path}`) ?? []).map(pick))
     const bare = of('express', (sample) => sample.cpuUs)
     const rows = VARIANTS.map((name) => {
       const cpuUs = of(name, (sample) => sample.cpuUs)
       const all = [...(samples.get(`${name} ${path}`)?.at(-1)?.commands ?? [])].filter(([, calls]) => calls >= 0.005)
       const listed = (inner: boolean): string =>
-        all.filter(([command]) => INNER.has(command) === inner).map(([command, calls]) => `${command} ${calls.toFixed(2)}`).join(', ') || '0'
+        all
+          .filter(([command]) => INNER.has(command) === inner)
+          .map(([command, calls]) => `${command} ${calls.toFixed(2)}`)
+          .join(', ') || '0'
       return [
         name,
         cpuUs.toFixed(1),
@@ -102,6 +135,21 @@ function print(samples: ReadonlyMap<string, readonly Sample[]>): void {
       ]
     })
     console.log(`\n### GET ${path}, ${SESSIONS} sessions in rotation\n`)
-    console.log(toTable(['variant', 'CPU µs/request', 'above Express', 'x Express', 'client commands', 'inside scripts', 'B/request to Redis', 'B/request from Redis', 'req/s'], rows))
+    console.log(
+      toTable(
+        [
+          'variant',
+          'CPU µs/request',
+          'above Express',
+          'x Express',
+          'client commands',
+          'inside scripts',
+          'B/request to Redis',
+          'B/request from Redis',
+          'req/s',
+        ],
+        rows,
+      ),
+    )
   }
 }

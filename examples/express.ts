@@ -7,8 +7,9 @@ const server = createApp(sessions).listen(Number(process.env.PORT ?? 3000), '127
   console.log('listening', server.address())
 })
 
-process.once('SIGTERM', async () => {
+async function stop(): Promise<void> {
   await new Promise((resolve) => server.close(resolve)) // first: take no more requests, answer those under way
   await sessions.close({ deadline: '5s' }) // then: nothing needs a session any more
   console.log('stopped')
-})
+}
+process.once('SIGTERM', () => void stop())

@@ -23,7 +23,4 @@ app.addHook('onClose', () => sessions.close()) // Fastify has answered its reque
 
 await sessions.ready()
 console.log('listening', await app.listen({ port: Number(process.env.PORT ?? 3000), host: '127.0.0.1' }))
-process.once('SIGTERM', async () => {
-  await app.close()
-  console.log('stopped')
-})
+process.once('SIGTERM', () => void app.close().then(() => console.log('stopped')))

@@ -10,7 +10,9 @@ export interface Item {
 /** One module makes the sessions; everything else imports them from here, typed by `initial`. */
 export const sessions = createSessions({
   // Redis where the fleet spans machines; without it one file serves every process of this machine.
-  store: process.env.REDIS_URL ? redisStore({ url: process.env.REDIS_URL }) : sqliteStore({ path: process.env.SESSION_DB ?? 'sessions.db' }),
+  store: process.env.REDIS_URL
+    ? redisStore({ url: process.env.REDIS_URL })
+    : sqliteStore({ path: process.env.SESSION_DB ?? 'sessions.db' }),
   secret: process.env.SESSION_SECRET,
   idleTimeout: '30m',
   absoluteTimeout: '12h',

@@ -32,7 +32,9 @@ switch (variant) {
     const client = createClient({ url: redisUrl })
     await client.connect()
     const store = new RedisStore({ client })
-    app.use(expressSession({ store, secret: SECRET, resave: false, saveUninitialized: false, cookie: { maxAge: 1_800_000 } }))
+    app.use(
+      expressSession({ store, secret: SECRET, resave: false, saveUninitialized: false, cookie: { maxAge: 1_800_000 } }),
+    )
     app.get('/login', (req, res) => {
       Object.assign(peerSession(req), createBenchData(), { user: 'user-1' })
       res.json({ ok: true })

@@ -5,7 +5,7 @@ export type { EndReason, SessionEventName, SessionEvents, SessionListener } from
 export * from './generation.ts'
 export * from './install.ts'
 export * from './limits.ts'
-export { type Policy, type SessionsOptions } from './policy.ts'
+export type { SessionsOptions } from './policy.ts'
 export * from './record.ts'
 export * from './register.ts'
 export type { HeaderLine, LoginOptions, Session } from './session.ts'
@@ -17,5 +17,5 @@ export {
   type SessionStats,
   type SessionView,
 } from './sessions.ts'
-export type { SchemaIssue, SchemaResult, StandardSchema } from './standard-schema.ts'
+export type { StandardSchema } from './standard-schema.ts'
 export * from './store.ts'

@@ -15,7 +15,11 @@ import { Barriers, type LawData, runStep, type Step } from './steps.ts'
 import { type ApplyPlan, watched, type WatchedStore } from './watched-store.ts'
 
 /** Timeouts of the laws' sessions, in milliseconds. */
-export const LAW_TIMES = { idleMs: 30 * 60_000, absoluteMs: 12 * 3_600_000, graceMs: 60_000 } as const
+export const LAW_TIMES: { readonly idleMs: number; readonly absoluteMs: number; readonly graceMs: number } = {
+  idleMs: 30 * 60_000,
+  absoluteMs: 12 * 3_600_000,
+  graceMs: 60_000,
+}
 
 /** Longer than any driver holds a call back; what is tested here is no deadline. */
 const DEADLINE_MS = 60_000

@@ -14,7 +14,7 @@ export interface OwnedFleet extends LawFleet, AsyncDisposable {
 type OwnedNode = FleetNode & Required<Pick<FleetNode, 'stop' | 'start'>>
 
 /** Schedules of honest clients; the environment asks for more. */
-const schedules = Number(process.env['LAWS_SCHEDULES'] ?? 100)
+const schedules = Number(process.env['LAWS_SCHEDULES'] ?? 50)
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 console.log(`seed ${seed} (SEED=${seed} runs it again)`)
 

@@ -20,8 +20,17 @@ before(async () => {
 after(() => installed[Symbol.asyncDispose]())
 
 /** Starts a server file of the application on a free port, and resolves its address once it has printed it. */
-async function serve(file: string, name: string): Promise<{ url: string; stop(): Promise<{ code: number | null; output: string }> }> {
-  const env = { ...process.env, SESSION_SECRET, PORT: '0', SESSION_DB: join(installed.app, `${name}.db`), REDIS_URL: '' }
+async function serve(
+  file: string,
+  name: string,
+): Promise<{ url: string; stop(): Promise<{ code: number | null; output: string }> }> {
+  const env = {
+    ...process.env,
+    SESSION_SECRET,
+    PORT: '0',
+    SESSION_DB: join(installed.app, `${name}.db`),
+    REDIS_URL: '',
+  }
   const child = spawn(process.execPath, [file], { cwd: installed.app, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   child.stderr.on('data', (chunk) => void (output += String(chunk)))
@@ -53,7 +62,11 @@ for (const name of ['express', 'fastify']) {
   test(`examples/${name}.ts logs in, keeps a session over a restart on sqlite, and stops in order`, async () => {
     const visitor = createVisitor()
     const first = await serve(join('examples', `${name}.ts`), name)
-    const login = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ user: 'ada' }) }
+    const login = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ user: 'ada' }),
+    }
     assert.equal((await visitor.fetch(`${first.url}/login`, login)).status, 303)
     assert.equal((await json(visitor, first.url)).views, 1)
     const stopped = await first.stop()
@@ -71,7 +84,11 @@ for (const name of ['express', 'fastify']) {
 
 test("examples/express-app.test.ts, an application's own tests, pass against the packed package", () => {
   const { NODE_TEST_CONTEXT: _, ...env } = process.env
-  const run = spawnSync(process.execPath, ['--test', 'examples/express-app.test.ts'], { cwd: installed.app, env, encoding: 'utf8' })
+  const run = spawnSync(process.execPath, ['--test', 'examples/express-app.test.ts'], {
+    cwd: installed.app,
+    env,
+    encoding: 'utf8',
+  })
   assert.equal(run.status, 0, run.stdout + run.stderr)
   assert.match(run.stdout, /pass 2/)
 })

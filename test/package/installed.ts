@@ -18,7 +18,12 @@ export interface InstalledPackage extends AsyncDisposable {
 export async function installPackage(): Promise<InstalledPackage> {
   const app = await mkdtemp(join(tmpdir(), 'sojourn-app-'))
   const built = join(app, 'build')
-  await run(join(root, 'node_modules/.bin/tsc'), ['-p', join(root, 'tsconfig.build.json'), '--outDir', join(built, 'dist')])
+  await run(join(root, 'node_modules/.bin/tsc'), [
+    '-p',
+    join(root, 'tsconfig.build.json'),
+    '--outDir',
+    join(built, 'dist'),
+  ])
   for (const name of ['package.json', 'README.md', 'SECURITY.md', 'LICENSE']) {
     await run('cp', [join(root, name), built])
   }
