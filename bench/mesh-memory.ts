@@ -26,6 +26,8 @@ export interface MemoryPhase {
   readonly residentBytesMax: number
   /** Longest delay of the event loop, in milliseconds. */
   readonly stallMs: number
+  /** Processor time of the longest turn of the event loop, in milliseconds: what other processes on the machine do not add to. */
+  readonly turnCpuMs: number
   /** Longest single call of the store, in milliseconds. */
   readonly callMs: number
   /** Longest collection, in milliseconds. */
@@ -40,6 +42,7 @@ export interface MemoryReport {
   /** Resident bytes before the first session. */
   readonly residentBytesBefore: number
   readonly bytesEach: number
+  readonly sessionsLoaded: number
   readonly sessionsLeft: number
   readonly load: MemoryPhase
   readonly churn: MemoryPhase
@@ -72,4 +75,32 @@ async function measure(task: MemoryTask): Promise<MemoryReport> {
   child.disconnect()
   await exited
   return report
+}
+
+function print(reports: ReadonlyMap<MemoryVariant, readonly MemoryReport[]>, seconds: number): void {
+  for (const phase of ['load', 'churn'] as const) {
+    const title = phase === 'load' ? `Loading ${SESSIONS} sessions` : `${seconds} s of ${WRITES_PER_SECOND} writes/s`
+    const rows = [...reports].map(([variant, all]) => {
+      const of = (pick: (phase: MemoryPhase) => number): number[] => all.map((report) => pick(report[phase]))
+      const each = all.map(
+        (report) =>
+          (report[phase].residentBytes - report.residentBytesBefore) /
+          report[phase === 'load' ? 'sessionsLoaded' : 'sessionsLeft'],
+      )
+      const whole = all.map((report) => report[phase].residentBytesMax / 2 ** 20)
+      return [
+        variant,
+        median(all.map(({ bytesEach }) => bytesEach)).toFixed(0),
+        median(each).toFixed(0),
+        Math.max(...whole).toFixed(0),
+        Math.max(...of(({ stallMs }) => stallMs)).toFixed(1),
+        Math.max(...of(({ turnCpuMs }) => turnCpuMs)).toFixed(1),
+        Math.max(...of(({ callMs }) => callMs)).toFixed(1),
+        `${Math.max(...of(({ collectionMs }) => collectionMs)).toFixed(1)} of ${median(of(({ collections }) => collections)).toFixed(0)}`,
+        median(of(({ cpuUs }) => cpuUs)).toFixed(1),
+      ]
+    })
+    console.log(`\n### ${title}; resident bytes and CPU as medians, the rest as the worst of all rounds\n`)
+    console.log(toTable(['variant', 'encoded B/session', 'resident B/session', 'most MiB resident', 'longest event-loop delay, ms', 'longest turn, CPU ms', 'longest call, ms', 'longest collection, ms', 'CPU µs/write'], rows)) // prettier-ignore
+  }
 }

@@ -11,6 +11,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     interrupted.abort()
   })
 }
+// Whoever read the output has gone, as `head` does: no reason to leave files behind.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => interrupted.abort())
 
 process.exitCode = await run({
   argv: process.argv.slice(2),

@@ -1,6 +1,7 @@
 /** The program of the demo's nodes: a bare `node:http` server on sessions that it shares with the other nodes. */
 
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createSessions, memoryStore, type StoreDefinition } from '../index.ts'
 import { createShop, type ShopData } from './shop.ts'
@@ -28,6 +29,11 @@ await runProgram<DemoNodeSettings>(async ({ name, port, settings: { store } }, s
     async stop() {
       await new Promise((resolve) => server.close(resolve))
       await sessions.close()
+    },
+    abandon() {
+      if (store.name === 'sqlite' && store.temporary !== undefined) {
+        rmSync(store.temporary, { recursive: true, force: true, maxRetries: 3 })
+      }
     },
   }
 })

@@ -30,6 +30,7 @@ dt { color: var(--soft); }
 dd { min-width: 0; overflow-wrap: anywhere; }
 #user { font-weight: 600; }
 .buttons { display: flex; flex-wrap: wrap; gap: .5rem; }
+.buttons + .buttons { margin-top: .5rem; }
 button, input { font: inherit; color: inherit; border: 1px solid var(--line); border-radius: 7px; padding: .3rem .75rem; background: var(--card); }
 input { width: 7rem; }
 button { cursor: pointer; }
@@ -47,9 +48,10 @@ button.main { background: var(--accent); border-color: var(--accent); color: lig
 #notice { background: var(--bad-ground); border-color: var(--bad); }
 #notice[hidden] { display: none; }
 table { width: 100%; border-collapse: collapse; }
-#log { height: 13.5rem; overflow-y: auto; }
+#log { max-height: 13.5rem; overflow: auto; }
+#tip { margin-top: .8rem; }
 td { padding: .22rem .8rem .22rem 0; border-top: 1px solid var(--line); white-space: nowrap; }
-td:last-child { width: 99%; white-space: normal; padding-right: 0; }
+td:last-child { width: 99%; min-width: 14rem; white-space: normal; padding-right: 0; }
 tr:first-child td { border-top: 0; }
 tr.failed td { color: var(--bad); }
 @media (max-width: 44rem) { main { grid-template-columns: 1fr; } }
@@ -168,7 +170,8 @@ function show() {
   for (const button of document.querySelectorAll('#shop button')) button.disabled = isBusy
   at('login').disabled = isBusy || user !== null
   at('logout').disabled = isBusy || user === null
-  at('about').textContent = fleet.nodes.length + ' nodes, sessions ' + (fleet.store === 'memory' ? 'in the memory of each' : 'on ' + fleet.store) + ', chosen by ' + fleet.affinity
+  at('about').textContent = fleet.nodes.length + ' nodes · sessions ' + (fleet.store === 'memory' ? 'in the memory of each' : 'on ' + fleet.store) + ' · the gateway chooses by ' + fleet.affinity
+  at('tip').textContent = 'Kill the node that answered last, then ask again: another one answers, and ' + (fleet.store === 'memory' ? 'does not know your session.' : 'knows your session.')
   at('nodes').replaceChildren(...fleet.nodes.map(toNode))
 }
 
@@ -178,7 +181,7 @@ function toNode(node) {
   row.dataset.node = node.name
   row.dataset.pid = node.pid
   const who = element('div', 'who')
-  const text = node.alive ? (isServed ? 'answered last' : 'running') : isServed ? 'answered last, and is gone' : 'gone'
+  const text = node.alive ? (isServed ? 'answered last' : 'running') : 'gone'
   who.append(element('strong', '', node.name), ' ', element('span', 'soft pid', 'pid ' + node.pid + ' · ' + text))
   const button = element('button', '', node.alive ? 'Kill' : 'Start again')
   button.setAttribute('aria-label', button.textContent + ' ' + node.name)
@@ -234,18 +237,23 @@ export const PAGE = `<!doctype html>
 <dt>Hint</dt><dd><code id="hint"></code> <span class="soft">the version you saw last</span></dd>
 <dt>Answered by</dt><dd id="by"></dd>
 </dl>
-<form class="buttons" id="shop">
+<form id="shop">
+<div class="buttons">
 <input id="name" value="ada" maxlength="64" aria-label="Name" autocomplete="off">
 <button id="login" class="main">Log in</button>
+<button id="logout" type="button">Log out</button>
+</div>
+<div class="buttons">
 <button id="add" type="button">Add to cart</button>
 <button id="view" type="button">Count a view</button>
-<button id="logout" type="button">Log out</button>
 <button id="again" type="button">Ask again</button>
+</div>
 </form>
 </section>
 <section aria-labelledby="fleet">
 <h2 id="fleet">Nodes</h2>
 <ul id="nodes"></ul>
+<p class="soft" id="tip"></p>
 <p class="soft" id="ended" hidden>The demo does not answer; has it been ended?</p>
 </section>
 <section class="wide" aria-labelledby="requests">

@@ -24,6 +24,8 @@ export interface RunningProgram {
   readonly port: number
   /** Ends it gracefully; the process exits afterwards. */
   stop(): Promise<void>
+  /** Removes what the parent, which is gone, would have removed. The process exits right afterwards. */
+  abandon?(): void
 }
 
 /** The variables by which a program learns its place. Nothing of it is in argv, which every user of the machine can read. */
@@ -46,17 +48,22 @@ export async function runProgram<Settings>(
     console.error('This program is started by a fleet: run `sojourn demo`.')
     process.exit(1)
   }
-  process.once('disconnect', () => process.exit(1))
-  if (!process.connected) process.exit(1) // the parent died while this process loaded its modules
-  let program: RunningProgram
+  let program: RunningProgram | undefined
+  const abandon = (): never => {
+    program?.abandon?.()
+    process.exit(1)
+  }
+  process.once('disconnect', abandon)
+  if (!process.connected) abandon() // the parent died while this process loaded its modules
   try {
     program = await start(JSON.parse(text) as Place<Settings>, process.env[SECRET_VARIABLE])
   } catch (error) {
     await tell({ failed: error instanceof Error ? error.message : String(error) })
     process.exit(1)
   }
+  const { port } = program
   const stop = (): void =>
-    void program.stop().then(
+    void program?.stop().then(
       () => process.exit(0),
       (error: unknown) => {
         console.error(error)
@@ -67,7 +74,7 @@ export async function runProgram<Settings>(
   process.on('message', (message) => {
     if (message === STOP) stop()
   })
-  await tell({ ready: { port: program.port } })
+  await tell({ ready: { port } })
 }
 
 function tell(message: ProgramMessage): Promise<void> {

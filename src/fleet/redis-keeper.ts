@@ -3,6 +3,7 @@
  */
 
 import { spawn } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { runProgram } from './program.ts'
 
@@ -44,6 +45,10 @@ await runProgram<RedisKeeperSettings>(async ({ port, settings: { folder, passwor
       isStopping = true
       server.kill()
       await gone
+    },
+    abandon() {
+      isStopping = true
+      rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
     },
   }
 })

@@ -17,7 +17,8 @@ export type FleetStoreName = (typeof FLEET_STORES)[number]
 /** What the demo's node is told of its store. */
 export type FleetStore =
   | { readonly name: 'memory' }
-  | { readonly name: 'sqlite'; readonly path: string }
+  /** `temporary` is a folder that the last process to go removes. */
+  | { readonly name: 'sqlite'; readonly path: string; readonly temporary?: string }
   | { readonly name: 'redis'; readonly url: string; readonly keyPrefix: string }
 
 /** Options of {@link openFleetStore}. */
@@ -53,12 +54,14 @@ export async function openFleetStore(options: FleetStoreOptions): Promise<OpenFl
 }
 
 async function openSqlite({ folder }: FleetStoreOptions): Promise<OpenFleetStore> {
-  if (folder !== undefined) await mkdir(folder, { recursive: true })
-  const place = folder ?? (await makeFolder())
-  const path = join(place, 'sessions.db')
-  return toOpen({ name: 'sqlite', path }, `in ${path}`, async () => {
-    if (folder === undefined) await removeFolder(place)
-  })
+  if (folder !== undefined) {
+    await mkdir(folder, { recursive: true })
+    const path = join(folder, 'sessions.db')
+    return toOpen({ name: 'sqlite', path }, `in ${path}`)
+  }
+  const temporary = await makeFolder()
+  const path = join(temporary, 'sessions.db')
+  return toOpen({ name: 'sqlite', path, temporary }, `in ${path}`, () => removeFolder(temporary))
 }
 
 async function openRedis({ redisUrl, onOutput }: FleetStoreOptions): Promise<OpenFleetStore> {

@@ -6,14 +6,14 @@
  *
  * @example
  * ```ts
- * import { test } from 'node:test'
+ * import { after, test } from 'node:test'
  * import { CookieJar } from 'tough-cookie'
  * import { proveLaws, startLawNode } from 'sojourn/laws'
  * import { myStore } from './my-store.ts'
  *
  * const nodes = [await startLawNode({ store: myStore() }), await startLawNode({ store: myStore() })]
- * proveLaws({ fleet: { nodes, createJar: () => new CookieJar() }, test })
- * test.after(() => Promise.all(nodes.map((node) => node.stop())))
+ * proveLaws({ fleet: { nodes, createJar: () => new CookieJar() }, partial: true, test }) // nodes of one process cannot be killed
+ * after(() => Promise.all(nodes.map((node) => node.stop())))
  * ```
  *
  * @module

@@ -7,7 +7,7 @@ import { session } from '../../src/adapters/express.ts'
 import { SojournError } from '../../src/core/index.ts'
 import { portOf } from '../support/ports.ts'
 import { filePath, rawRoutes } from './support/routes.ts'
-import { codeOf, type Framework, type Stage, statusOf } from './support/stage.ts'
+import { codeOf, type Framework, type Stage, someTurns, statusOf } from './support/stage.ts'
 
 type ExpressModule = typeof express
 
@@ -109,7 +109,7 @@ function build(module: ExpressModule, stage: Stage, catches: boolean): express.E
   const answer: express.ErrorRequestHandler = async (error, _, res, next) => {
     stage.errors.push(codeOf(error))
     if (res.headersSent || stage.errorStyle === 'default') return next(error)
-    if (stage.errorStyle === 'async json') await new Promise((resolve) => setImmediate(resolve))
+    if (stage.errorStyle === 'async json') await someTurns()
     if (error instanceof SojournError) res.set(error.headers)
     res.status(statusOf(error)).json({ code: codeOf(error) })
   }

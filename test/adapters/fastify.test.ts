@@ -5,7 +5,7 @@ import { SojournError } from '../../src/core/index.ts'
 import { portOf } from '../support/ports.ts'
 import { proveAdapter } from './contract.ts'
 import { filePath, largeStream, rawRoutes } from './support/routes.ts'
-import { codeOf, type Framework, type Stage, statusOf } from './support/stage.ts'
+import { codeOf, type Framework, type Stage, someTurns, statusOf } from './support/stage.ts'
 
 /** What a Fastify application would not hijack its reply for. */
 const own = new Set(['/large', '/pipe', '/end'])
@@ -20,7 +20,7 @@ const framework: Framework = {
     app.setErrorHandler(async (error, _, reply) => {
       stage.errors.push(codeOf(error))
       if (stage.errorStyle === 'default') throw error
-      if (stage.errorStyle === 'async json') await new Promise((resolve) => setImmediate(resolve))
+      if (stage.errorStyle === 'async json') await someTurns()
       if (error instanceof SojournError) reply.headers(error.headers)
       return reply.code(statusOf(error)).send({ code: codeOf(error) })
     })

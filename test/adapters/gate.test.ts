@@ -33,6 +33,21 @@ describe('a held response', () => {
     assert.deepEqual(seen, [false, true, false, 'drain', true])
   })
 
+  test('drain does not come before what was written is on its way', async () => {
+    const left = Promise.withResolvers<number>()
+    await using server = await serve((_, response) => {
+      hold(response, {})
+      response.once('drain', () => {
+        left.resolve(response.writableLength)
+        response.end()
+      })
+      response.write(Buffer.alloc(32 * 1024 * 1024))
+    })
+    const exchange = ask(server.port, { path: '/' })
+    assert.equal(await left.promise, 0)
+    assert.equal((await exchange.response).body.length, 32 * 1024 * 1024)
+  })
+
   test('wrong arguments throw to who gave them, and the response can still be made', async () => {
     const seen: unknown[] = []
     await using server = await serve((_, response) => {
@@ -155,6 +170,61 @@ describe('a refused response', () => {
     assert.equal(shared.listenerCount('data'), 1)
     const echo = ask(server.port, { path: '/', method: 'POST', body: 'x' })
     assert.equal((await echo.response).status, 503)
+  })
+
+  test('keeps nobody else from reading a stream that was piped into it', async () => {
+    const shared = new Readable({ read() {} })
+    const other = shared.pipe(new PassThrough())
+    await using server = await serve((_, response) => {
+      holdResponse(response, {
+        ...refuse,
+        over: () => {},
+        failed: () => {
+          for (const chunk of ['one', 'two', 'three']) shared.push(chunk)
+          let count = 0
+          other.on('data', () => {
+            if (++count === 3) response.end('refused')
+          })
+        },
+      })
+      shared.pipe(response)
+      response.write('begun')
+    })
+    assert.equal((await ask(server.port, { path: '/' }).response).text, 'refused')
+  })
+
+  test('closes the connection of a handler that may go on', async () => {
+    await using server = await serve((request, response) => {
+      hold(response, refuse)
+      if (request.url === '/unended') response.write('begun')
+      else response.end('ended')
+    })
+    const headers = { connection: 'keep-alive' }
+    const unended = ask(server.port, { path: '/unended', headers })
+    assert.equal((await unended.response).header('connection'), 'close')
+    const ended = ask(server.port, { path: '/ended', headers })
+    await ended.shows('refused')
+    assert.match(ended.received(), /connection: keep-alive/i)
+    ended.socket.destroy()
+  })
+
+  test('lets go of the streams also where its client went away first', async () => {
+    const commit = Promise.withResolvers<HeaderLine[]>()
+    const source = new Readable({ read() {} })
+    const begun = Promise.withResolvers<ServerResponse>()
+    await using server = await serve((_, response) => {
+      hold(response, { commit: () => commit.promise })
+      source.pipe(response)
+      source.push('x')
+      begun.resolve(response)
+    })
+    const exchange = ask(server.port, { path: '/' })
+    const response = await begun.promise
+    const closed = once(response, 'close')
+    exchange.socket.destroy()
+    await closed
+    commit.reject(new StoreUnavailableError('away'))
+    await once(source, 'close')
   })
 
   test('calls back who waits for a write, with the error', async () => {

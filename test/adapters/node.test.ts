@@ -7,7 +7,7 @@ import { SojournError } from '../../src/core/index.ts'
 import { portOf } from '../support/ports.ts'
 import { proveAdapter } from './contract.ts'
 import { filePath, type RawHandler, rawRoutes } from './support/routes.ts'
-import { codeOf, type Stage, statusOf } from './support/stage.ts'
+import { codeOf, type Stage, someTurns, statusOf } from './support/stage.ts'
 
 proveAdapter({
   name: 'node:http',
@@ -83,7 +83,7 @@ function handle(stage: Stage, request: IncomingMessage, response: ServerResponse
 async function answer(stage: Stage, error: unknown, _: IncomingMessage, response: ServerResponse): Promise<void> {
   stage.errors.push(codeOf(error))
   if (response.headersSent) return void response.destroy()
-  if (stage.errorStyle === 'async json') await new Promise((resolve) => setImmediate(resolve))
+  if (stage.errorStyle === 'async json') await someTurns()
   const headers = error instanceof SojournError ? error.headers : {}
   response.writeHead(statusOf(error), { 'content-type': 'application/json', ...headers })
   response.end(JSON.stringify({ code: codeOf(error) }))

@@ -4,9 +4,10 @@ import { inspect } from 'node:util'
 import { join } from 'node:path'
 import { temporaryFolder } from '../support/folders.ts'
 import { LawBrokenError, laws, lawsFor } from '../../src/laws/index.ts'
-import { faults } from './faults.ts'
+import { engineFaults } from './engine-faults.ts'
 import { startLocalFleet, startProcessFleet } from './fleets.ts'
 import { rulesStore, Shelf } from './rules-store.ts'
+import { storeFaults } from './store-faults.ts'
 
 const seenByEveryTest = process.env['LAWS_ALL_FAULTS'] === '1'
 
@@ -21,7 +22,7 @@ test('a node that acknowledges before it has written is seen by the kill of its 
 })
 
 describe('a deliberate fault breaks a law:', () => {
-  for (const { title, seenBy, View, createSessions } of faults) {
+  for (const { title, seenBy, View, createSessions } of [...storeFaults, ...engineFaults]) {
     test(title, async (t) => {
       const shelf = new Shelf()
       await using fleet = await startLocalFleet(

@@ -261,14 +261,17 @@ describe('sqliteStore cleans', () => {
     const clock = { time: now, now: () => clock.time }
     const store = await openSqliteStore(path, { clock })
     for (let index = 0; index < 300; index += 1) await store.install(recordOf(randomKey()))
-    await store.install(recordOf('kept', { expiresAt: inAnHour + 1 }))
+    const [kept, busy] = [recordOf('kept', { expiresAt: inAnHour + 1 }), recordOf('busy', { expiresAt: Infinity })]
+    await store.install(kept)
     for (const key of ['a', 'b']) await store.end({ key, endedAt: now, forgetAt: inAnHour })
-    await store.end({ key: 'a', endedAt: now, forgetAt: inAnHour + CLEANING_MARGIN_MS + 1 })
+    for (const wait of [1, 0])
+      await store.end({ key: 'a', endedAt: now, forgetAt: inAnHour + CLEANING_MARGIN_MS + wait })
     clock.time = inAnHour + CLEANING_MARGIN_MS
-    for (let index = 0; index < 128; index += 1)
-      await store.install(recordOf('kept', { version: { incarnation: 1, sequence: index }, expiresAt: inAnHour + 1 }))
-    assert.equal((await store.read('kept'))?.key, 'kept')
-    assert.equal(rowCount(path), 2)
+    for (let sequence = 1; sequence <= 128; sequence += 1) {
+      await store.install({ ...busy, version: { incarnation: 0, sequence } })
+    }
+    assert.equal(rowCount(path), 3)
+    assert.deepEqual(await store.read('kept'), kept)
     assert.equal((await store.apply(changeOf('a', { create: true }))).outcome, 'gone')
     assert.equal((await store.apply(changeOf('b', { create: true }))).outcome, 'applied')
     await store.close()

@@ -73,3 +73,8 @@ export function codeOf(error: unknown): unknown {
 export function statusOf(error: unknown): number {
   return error instanceof Error && 'status' in error && typeof error.status === 'number' ? error.status : 500
 }
+
+/** A while in which others run: some turns of the event loop. */
+export async function someTurns(): Promise<void> {
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
+}

@@ -5,13 +5,6 @@ import { KeyIndex } from '../../../src/stores/mesh/slab/key-index.ts'
 import { checkProperty } from '../../support/seed.ts'
 
 suite('index of keys', () => {
-  /** An index of hashes that may be equal, where the id is the key. */
-  function createIndex() {
-    let wanted = 0
-    const index = new KeyIndex((id) => id === wanted)
-    return { index, find: (hash: number, id: number): number => ((wanted = id), index.find(hash)) }
-  }
-
   /** Hashes that spread; that are alike in their first, in their last or in all bits; and few different ones. */
   const shapes: [name: string, shape: (number: number) => number, count: number][] = [
     ['spread', (number) => Math.imul(number, 0x9e3779b1) >>> 0, 30_000],
@@ -57,3 +50,10 @@ suite('index of keys', () => {
     assert.throws(() => index.remove(2, 1), RangeError)
   })
 })
+
+/** An index of hashes that may be equal, where the id is the key. */
+function createIndex() {
+  let wanted = 0
+  const index = new KeyIndex((id) => id === wanted)
+  return { index, find: (hash: number, id: number): number => ((wanted = id), index.find(hash)) }
+}

@@ -1,4 +1,4 @@
-/** Deliberate faults, each a small thing that a store or an engine might do wrong, with the test that must see it. */
+/** Deliberate faults of a store, each a small thing that one might do wrong, with the test that must see it. */
 
 import {
   applyChange,
@@ -7,9 +7,7 @@ import {
   type End,
   type EndResult,
   isTombstone,
-  openSessions,
   type ReadOptions,
-  type RequestLike,
   type SessionRecord,
   type Sessions,
   type SessionsOptions,
@@ -53,10 +51,6 @@ function wrong(
   })
 }
 
-function cookieOf({ headers }: RequestLike): string {
-  return 'cookie' in headers ? String(headers.cookie) : ''
-}
-
 function spread([record, change]: [SessionRecord | undefined, Change], ended: boolean): Parameters<Rules> {
   return [record, ended, change]
 }
@@ -73,24 +67,7 @@ function spoiled(
   return wrong((record, change) => [record, change], after)
 }
 
-/** Sessions whose methods are partly wrong. */
-function withEngine(
-  patch: (sessions: Sessions<LawData>) => Partial<Sessions<LawData>>,
-): NonNullable<Fault['createSessions']> {
-  return (options) => {
-    const { clock = { now: Date.now }, logger = { info() {}, warn() {}, error() {} } } = options
-    const sessions = openSessions(options, { clock, logger })
-    const patched = patch(sessions)
-    return new Proxy(sessions, {
-      get(target, name) {
-        const value: unknown = Reflect.get(name in patched ? patched : target, name)
-        return typeof value === 'function' && !(name in patched) ? value.bind(target) : value
-      },
-    })
-  }
-}
-
-export const faults: readonly Fault[] = [
+export const storeFaults: readonly Fault[] = [
   {
     title: 'a change of a session that is not there makes one',
     seenBy: 'logout-commit-in-flight',
@@ -359,83 +336,5 @@ export const faults: readonly Fault[] = [
     View: spoiled((next, record, { rotate }) =>
       rotate && record?.pending ? { ...next, generation: next.generation + 1 } : next,
     ),
-  },
-  {
-    title: 'the engine answers before the store has',
-    seenBy: 'answer-after-write',
-    createSessions: withEngine((sessions) => ({
-      async commit(session) {
-        if (session.isNew || session.user !== null) return sessions.commit(session)
-        sessions.commit(session).catch(() => {})
-        return []
-      },
-    })),
-  },
-  {
-    title: 'the engine clears the cookie of a superseded request',
-    seenBy: 'old-token',
-    createSessions: withEngine((sessions) => ({
-      async commit(session) {
-        const isEmpty = session.isNew && Object.keys(session.data).length === 0
-        const lines = await sessions.commit(session)
-        return isEmpty ? [...lines, ['set-cookie', '__Host-sid=; Path=/; Secure; Max-Age=0']] : lines
-      },
-    })),
-  },
-  {
-    title: 'the engine swallows a change that was refused',
-    seenBy: 'login-commit-in-flight',
-    createSessions: withEngine((sessions) => ({
-      commit: (session) => sessions.commit(session).catch(() => []),
-    })),
-  },
-  {
-    title: 'the engine sets the cookie again with each answer, as rolling sessions do',
-    seenBy: 'late-answer',
-    createSessions: withEngine((sessions) => {
-      const presented = new WeakMap<object, string>()
-      return {
-        async open(request) {
-          const session = await sessions.open(request)
-          const pair = cookieOf(request)
-            .split('; ')
-            .find((each) => each.startsWith('__Host-sid='))
-          if (pair !== undefined) presented.set(session, pair)
-          return session
-        },
-        async commit(session) {
-          const lines = await sessions.commit(session)
-          const pair = presented.get(session)
-          if (pair === undefined || session.isNew || lines.some(([, line]) => line.startsWith('__Host-sid=')))
-            return lines
-          return [...lines, ['set-cookie', `${pair}; Path=/; Secure; HttpOnly`]]
-        },
-      }
-    }),
-  },
-  {
-    title: 'the engine refuses a hint that it cannot read',
-    seenBy: 'forged-hint',
-    createSessions: withEngine((sessions) => ({
-      open(request) {
-        const hint = /__Host-sid-v=([^;]*)/.exec(cookieOf(request))?.[1]
-        if (hint !== undefined && !/^[0-9a-z]+\.[0-9a-z]+$/.test(hint)) throw new TypeError('not a hint')
-        return sessions.open(request)
-      },
-    })),
-  },
-  {
-    title: 'the engine logs the token',
-    seenBy: 'no-token-shown',
-    createSessions: (options) => {
-      const base = withEngine((sessions) => ({
-        async commit(session) {
-          const lines = await sessions.commit(session)
-          options.logger?.info({ lines }, 'committed')
-          return lines
-        },
-      }))
-      return base(options)
-    },
   },
 ]

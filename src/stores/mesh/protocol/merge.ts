@@ -1,0 +1,56 @@
+import { isTombstone, OPERATION_SLOTS_MAX, type SessionRecord, type StoredField } from '../../../core/index.ts'
+import { compareVersions } from '../../../token/index.ts'
+import type { Holding } from './messages.ts'
+
+/**
+ * What two copies of a session make together: an end wins; else the newer stamp of each field, removals included, and
+ * the life and generation of the newer version. Along one history that is the newer copy; after a partition it is what
+ * both sides did. Commutative and associative, so that every order of merging comes to the same.
+ */
+export function mergeHoldings(a: Holding | undefined, b: Holding | undefined): Holding | undefined {
+  if (!a || !b) return a ?? b
+  if (isTombstone(a) || isTombstone(b)) {
+    if (!isTombstone(a)) return b
+    if (!isTombstone(b)) return a
+    return a.forgetAt >= b.forgetAt ? a : b
+  }
+  const [newer, older] = isNewer(a, b) ? [a, b] : [b, a]
+  if (newer === older || compareVersions(newer.version, older.version) === 0) return newer
+  const login = newer.floor >= older.floor ? newer : older
+  return {
+    ...newer,
+    generation: Math.max(newer.generation, older.generation),
+    floor: login.floor,
+    user: login.user,
+    startedAt: login.startedAt,
+    lastSeenAt: Math.max(newer.lastSeenAt, older.lastSeenAt),
+    expiresAt: Math.max(newer.expiresAt, older.expiresAt),
+    fields: mergeFields(newer.fields, older.fields),
+    operations: mergeOperations(newer, older),
+  }
+}
+
+function isNewer(a: SessionRecord, b: SessionRecord): boolean {
+  return compareVersions(a.version, b.version) >= 0
+}
+
+function mergeFields(newer: SessionRecord['fields'], older: SessionRecord['fields']): SessionRecord['fields'] {
+  const merged = new Map<string, StoredField>(newer)
+  for (const [name, field] of older) {
+    const present = merged.get(name)
+    if (!present || compareVersions(field.stamp, present.stamp) > 0) merged.set(name, field)
+  }
+  return merged
+}
+
+function mergeOperations(newer: SessionRecord, older: SessionRecord): SessionRecord['operations'] {
+  const all = [...older.operations, ...newer.operations].sort((a, b) => compareVersions(a[1].version, b[1].version))
+  const merged = new Map<string, { readonly count: number; readonly version: SessionRecord['version'] }>()
+  for (const [slot, result] of all) {
+    const present = merged.get(slot)
+    if (present && present.count > result.count) continue
+    merged.delete(slot)
+    merged.set(slot, result)
+  }
+  return new Map([...merged].slice(-OPERATION_SLOTS_MAX))
+}

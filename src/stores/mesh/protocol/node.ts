@@ -1,0 +1,51 @@
+import type { Holding, Member, Message, NodeId, Operation, Outcome, View } from './messages.ts'
+
+/** What a mesh node is given when it starts. Everything that is not a pure function of its inputs comes from here. */
+export interface MeshNodeOptions {
+  readonly self: Member
+  readonly copies: number | 'all'
+  readonly ack: 'backup' | 'all'
+  readonly onPartition: 'serve' | 'majority'
+  readonly minCopies: number
+  /** A number from 0 to 1, from a seeded or a real source. */
+  readonly random: () => number
+  readonly records: RecordMap
+}
+
+/** Where a node keeps its records: the slab, or a Map in the simulator. */
+export interface RecordMap {
+  get(key: string): Holding | undefined
+  set(key: string, holding: Holding): void
+  delete(key: string): void
+  /** Calls back for some entries from `cursor` on and returns the next cursor, or `undefined` at the end. What was there all the time is never missed. */
+  scan(cursor: number, count: number, visit: (key: string, holding: Holding) => void): number | undefined
+  readonly size: number
+}
+
+/** What a node wants done. */
+export type Effect =
+  | { readonly kind: 'send'; readonly to: NodeId; readonly message: Message }
+  /** An operation that was given to {@link MeshNode.request} is finished. */
+  | { readonly kind: 'outcome'; readonly request: number; readonly outcome: Outcome }
+  | { readonly kind: 'event'; readonly name: 'view' | 'underReplicated' | 'leaseLost' | 'left'; readonly view: View }
+
+/**
+ * One node of the mesh as a state machine. No timers and no sockets: each call is given the time (monotonic milliseconds
+ * of this process) and answers what is to be done. {@link tick} is called at least every 50 ms.
+ */
+export interface MeshNode {
+  readonly view: View
+  /** Whether it would serve a key that it owns, now. */
+  isServing(nowMs: number): boolean
+  /** A connection to a peer stands (its hello was received), or has ended; `refused`: its address refuses connections. */
+  connected(nowMs: number, peer: Member): Effect[]
+  disconnected(nowMs: number, peer: NodeId, refused: boolean): Effect[]
+  receive(nowMs: number, from: NodeId, message: Message): Effect[]
+  /** Starts an operation of this node's own clients. Ends in exactly one `outcome`, unless it is given up. */
+  request(nowMs: number, request: number, operation: Operation): Effect[]
+  /** Its caller's deadline has passed: the outcome is of no interest any more. */
+  giveUp(request: number): void
+  tick(nowMs: number): Effect[]
+  /** Hands over and leaves; the event `left` says when it may close. */
+  leave(nowMs: number): Effect[]
+}

@@ -1,0 +1,24 @@
+/**
+ * Rendezvous hashing (Thaler and Ravishankar, 1998): every node gives each key a score of its own, and the highest wins.
+ * When a node comes or goes, only the keys that it wins or won move.
+ */
+
+/** What a node brings into every score: FNV-1a of its stable name. */
+export function seedOfNode(name: string): number {
+  let hash = 0x811c9dc5
+  for (let index = 0; index < name.length; index++) hash = Math.imul(hash ^ name.charCodeAt(index), 0x01000193)
+  return hash >>> 0
+}
+
+/** What a key brings: its first bits. A key is a SHA-256 in base64url, so they are as good as random. */
+export function seedOfKey(key: string): number {
+  return Buffer.from(key.slice(0, 8), 'base64url').readUInt32BE(0)
+}
+
+/** Score of a key at a node: the finalizer of MurmurHash3 over both seeds. */
+export function rendezvousScore(keySeed: number, nodeSeed: number): number {
+  let hash = keySeed ^ Math.imul(nodeSeed, 0x9e3779b1)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
+}
