@@ -21,12 +21,18 @@ await runProgram<DemoNodeSettings>(async ({ name, port, settings: { store } }, s
   })
   await sessions.ready()
   const server = createServer(createShop({ name, sessions }))
+  let isStopping = false
+  server.on('request', (_, response) => {
+    // A connection that is answered after `close` is idle too late for its sweep, and would be kept for seconds.
+    response.once('close', () => isStopping && setImmediate(() => server.closeIdleConnections()))
+  })
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
   return {
     port: typeof address === 'object' && address ? address.port : 0,
     async stop() {
+      isStopping = true
       await new Promise((resolve) => server.close(resolve))
       await sessions.close()
     },

@@ -79,6 +79,10 @@ const memory = {
   set: (seen) => sessionStorage.setItem('seen', JSON.stringify(seen)),
 }
 
+function remember({ node, session }) {
+  if (session.key !== null) memory.set({ user: session.user, node })
+}
+
 function log(request, node, text, failed) {
   const row = element('tr', failed ? 'failed' : '')
   row.append(element('td', 'soft', new Date().toTimeString().slice(0, 8)), element('td', '', request))
@@ -115,12 +119,10 @@ async function look() {
   if (answer) {
     session = answer.session
     const seen = memory.get()
-    if (session.key === null && seen) at('notice').hidden = false
-    if (session.key === null && seen) at('why').textContent = reason(seen)
-    if (session.key !== null) {
-      at('notice').hidden = true
-      memory.set({ user: session.user, node: answer.node })
-    }
+    const isLost = session.key === null && seen !== null
+    at('notice').hidden = !isLost
+    if (isLost) at('why').textContent = reason(seen)
+    remember(answer)
   }
   show()
 }
@@ -140,9 +142,9 @@ async function act(path, body) {
   if (isBusy) return
   isBusy = true
   show()
-  if (path === 'logout') memory.set(null)
-  else at('notice').hidden = true
-  await ask(path, body)
+  const answer = await ask(path, body)
+  if (answer && path === 'logout') memory.set(null)
+  else if (answer) remember(answer)
   isBusy = false
   await look()
 }

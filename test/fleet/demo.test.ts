@@ -184,7 +184,7 @@ async function watch(port: number): Promise<{ closed: Promise<unknown> }> {
   const socket = connect(port, '127.0.0.1')
   await once(socket, 'connect')
   socket.on('error', () => {}) // a reset is an end too
-  return { closed: once(socket.resume(), 'close') }
+  return { closed: new Promise((resolve) => socket.resume().once('close', resolve)) }
 }
 
 function isThere(pid: number): boolean {

@@ -7,6 +7,8 @@ export interface MeshNodeOptions {
   readonly ack: 'backup' | 'all'
   readonly onPartition: 'serve' | 'majority'
   readonly minCopies: number
+  /** How many nodes the fleet is meant to have: what a majority is of before there was a view. */
+  readonly expectedNodes: number
   /** A number from 0 to 1, from a seeded or a real source. */
   readonly random: () => number
   readonly records: RecordMap

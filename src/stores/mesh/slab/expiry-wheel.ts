@@ -66,7 +66,7 @@ export class ExpiryWheel {
   advance(nowMs: number, stepsMax: number, onOver: (id: number) => void): boolean {
     const now = Math.floor(nowMs / 1000)
     // A clock that was set back, or one that ran on while the process slept: one round meets every bucket.
-    this.#hand = Math.min(Math.max(this.#hand, now - BUCKETS), Infinity)
+    this.#hand = Math.min(Math.max(this.#hand, now - BUCKETS), now)
     for (let step = 0; step < stepsMax; step++) {
       const id = this.#first[this.#hand % BUCKETS] ?? NO_ID
       if (id === NO_ID) {

@@ -1,0 +1,352 @@
+import { groupOf } from './groups.ts'
+import type { Ballot, Member, Message, NodeId, View } from './messages.ts'
+import type { Outbox } from './outbox.ts'
+import { HEARTBEAT_EVERY_MS, LEASE_MS, LEASE_OVER_MS, PROPOSAL_MS, RANK_MS, STARTUP_MS, STUCK_MS } from './times.ts'
+
+export interface MembershipOptions {
+  readonly self: Member
+  readonly onPartition: 'serve' | 'majority'
+  /** How many nodes the fleet is meant to have: what a majority is of before there was a view. */
+  readonly expectedNodes: number
+  readonly random: () => number
+}
+
+interface Peer {
+  readonly member: Member
+  isConnected: boolean
+  /** Its address refused a connection: no process is there. */
+  isRefused: boolean
+  heardAt: number
+  hears: ReadonlySet<NodeId>
+  isLeaving: boolean
+  view: Ballot
+  /** Since when it has been in another view than this node; `undefined` while in the same. */
+  differsSince: number | undefined
+  /** When this node last granted it a lease, and the sending of this node's last heartbeat for which it granted one. */
+  grantedAt: number
+  leaseFrom: number
+}
+
+interface Proposal {
+  readonly view: View
+  readonly accepts: Map<NodeId, { readonly installed: View; readonly accepted: readonly View[] }>
+  readonly startedAt: number
+}
+
+type MembershipMessage = Extract<
+  Message,
+  { type: 'heartbeat' | 'heartbeatAnswer' | 'propose' | 'accept' | 'refuse' | 'install' }
+>
+
+/** Who is in the view, and whether this node may serve in it: the agreement of `docs/design/mesh.md`. */
+export class Membership {
+  view: View
+  readonly #options: MembershipOptions
+  readonly #outbox: Outbox
+  readonly #peers = new Map<NodeId, Peer>()
+  readonly #startedAt: number
+  /** The highest ballot that was proposed, accepted or installed anywhere, as far as this node has heard. */
+  #seen: Ballot
+  /** Accepted and not installed: this node has left its view, and serves nothing until the next is installed. */
+  #accepted: View | undefined
+  #acceptedAt = 0
+  /** All that was accepted since the view was installed: each may have been decided by others. */
+  #mayStand: View[] = []
+  #proposal: Proposal | undefined
+  #beatAt = Number.NEGATIVE_INFINITY
+  /** Since when the view is not what it should be. */
+  #needSince: number | undefined
+  #isLeaving = false
+
+  constructor(nowMs: number, options: MembershipOptions, outbox: Outbox) {
+    this.#options = options
+    this.#outbox = outbox
+    this.#startedAt = nowMs
+    this.#seen = { number: 0, id: options.self.id }
+    this.view = { ballot: this.#seen, incarnation: 0, members: [], leaving: [], previous: null }
+  }
+
+  get hasView(): boolean {
+    return this.view.members.length > 0
+  }
+
+  /** Whether this node holds the leases that it needs, in a view that it has not left. */
+  isServing(nowMs: number): boolean {
+    if (this.#accepted || !has(this.view.members, this.#options.self.id)) return false
+    const held = this.view.members.filter(
+      ({ id }) => id === this.#options.self.id || nowMs - (this.#peers.get(id)?.leaseFrom ?? -Infinity) < LEASE_MS,
+    ).length
+    return this.#options.onPartition === 'serve'
+      ? held === this.view.members.length
+      : held > this.view.members.length / 2
+  }
+
+  isConnected(id: NodeId): boolean {
+    return this.#peers.get(id)?.isConnected ?? false
+  }
+
+  connected(nowMs: number, member: Member): void {
+    const known = this.#peers.get(member.id)
+    const leases = { grantedAt: known?.grantedAt ?? -Infinity, leaseFrom: known?.leaseFrom ?? -Infinity }
+    this.#peers.set(member.id, {
+      member,
+      isConnected: true,
+      isRefused: false,
+      heardAt: nowMs,
+      hears: new Set([this.#options.self.id]),
+      isLeaving: false,
+      view: { number: 0, id: member.id },
+      differsSince: undefined,
+      ...leases,
+    })
+    this.#beat(nowMs, member.id)
+  }
+
+  disconnected(id: NodeId, isRefused: boolean): void {
+    const peer = this.#peers.get(id)
+    if (!peer) return
+    peer.isConnected = false
+    peer.isRefused = isRefused
+  }
+
+  /** @returns whether a view was installed */
+  receive(nowMs: number, from: NodeId, message: MembershipMessage): boolean {
+    const peer = this.#peers.get(from)
+    if (!peer) return false
+    peer.heardAt = nowMs
+    switch (message.type) {
+      case 'heartbeat':
+        this.#answerBeat(nowMs, peer, message)
+        return false
+      case 'heartbeatAnswer':
+        if (message.granted && same(message.view, this.view.ballot))
+          peer.leaseFrom = Math.max(peer.leaseFrom, message.sentAt)
+        return false
+      case 'propose':
+        this.#consider(nowMs, from, message.view)
+        return false
+      case 'accept':
+        return this.#count(nowMs, from, message)
+      case 'refuse':
+        this.#see(message.seen)
+        if (this.#proposal && same(message.ballot, this.#proposal.view.ballot)) this.#proposal = undefined
+        return false
+      case 'install':
+        return this.#install(nowMs, message.view)
+    }
+  }
+
+  /** @returns whether a view was installed */
+  tick(nowMs: number): boolean {
+    if (nowMs - this.#beatAt >= HEARTBEAT_EVERY_MS) {
+      this.#beatAt = nowMs
+      for (const { member, isConnected } of this.#peers.values()) if (isConnected) this.#beat(nowMs, member.id)
+    }
+    if (this.#proposal && nowMs - this.#proposal.startedAt > PROPOSAL_MS) this.#proposal = undefined
+    if (this.#isLeaving) return false
+    const wanted = this.#wanted(nowMs)
+    if (!this.#isChangeNeeded(nowMs, wanted)) {
+      this.#needSince = undefined
+      return false
+    }
+    this.#needSince ??= nowMs
+    const rank = wanted.findIndex(({ id }) => id === this.#options.self.id)
+    if (this.#proposal || nowMs - this.#needSince < rank * RANK_MS || !this.#mayBegin(nowMs, wanted)) return false
+    return this.#propose(nowMs, wanted)
+  }
+
+  leave(nowMs: number): void {
+    this.#isLeaving = true
+    for (const { member, isConnected } of this.#peers.values()) if (isConnected) this.#beat(nowMs, member.id)
+  }
+
+  #beat(nowMs: number, to: NodeId): void {
+    const hears = this.#heard(nowMs).map(({ member }) => member.id)
+    this.#outbox.send(to, {
+      type: 'heartbeat',
+      view: this.view.ballot,
+      sentAt: nowMs,
+      hears,
+      isLeaving: this.#isLeaving,
+    })
+  }
+
+  #heard(nowMs: number): Peer[] {
+    return [...this.#peers.values()].filter(({ isConnected, heardAt }) => isConnected && nowMs - heardAt < LEASE_MS)
+  }
+
+  #answerBeat(
+    nowMs: number,
+    peer: Peer,
+    { view, sentAt, hears, isLeaving }: Extract<Message, { type: 'heartbeat' }>,
+  ): void {
+    const { id } = peer.member
+    peer.hears = new Set(hears)
+    peer.isLeaving = isLeaving
+    peer.view = view
+    this.#see(view)
+    const isSame = same(view, this.view.ballot)
+    const comesToo = isSame && peer.differsSince !== undefined
+    if (isSame) peer.differsSince = undefined
+    else peer.differsSince ??= nowMs
+    const granted = isSame && this.#accepted === undefined && has(this.view.members, id)
+    if (granted) peer.grantedAt = nowMs
+    this.#outbox.send(id, { type: 'heartbeatAnswer', view, sentAt, granted })
+    if (comesToo) this.#beat(nowMs, id) // it can grant a lease only now
+    // The word that its view was decided was lost with a connection.
+    const belongs = has(this.view.members, id) || has(this.view.leaving, id)
+    if (belongs && isBefore(view, this.view.ballot)) this.#outbox.send(id, { type: 'install', view: this.view })
+  }
+
+  /** Who should be in the view: those that hear each other and do not leave, in the order of their ids. */
+  #wanted(nowMs: number): Member[] {
+    const { self } = this.#options
+    const heard = this.#heard(nowMs).filter(({ isLeaving }) => !isLeaving)
+    const leaving = new Set([...this.#peers.values()].filter((peer) => peer.isLeaving).map(({ member }) => member.id))
+    const rows = new Map<NodeId, ReadonlySet<NodeId>>([[self.id, new Set(heard.map(({ member }) => member.id))]])
+    for (const { member, hears } of heard) rows.set(member.id, new Set([...hears].filter((id) => !leaving.has(id))))
+    const group = new Set(groupOf(self.id, rows))
+    return [self, ...heard.map(({ member }) => member)].filter(({ id }) => group.has(id)).sort(byId)
+  }
+
+  #isChangeNeeded(nowMs: number, wanted: readonly Member[]): boolean {
+    if (this.#accepted) return nowMs - this.#acceptedAt > STUCK_MS
+    const { members } = this.view
+    if (wanted.length !== members.length || wanted.some(({ id }) => !has(members, id))) return true
+    return members.some(({ id }) => nowMs - (this.#peers.get(id)?.differsSince ?? Infinity) > STUCK_MS)
+  }
+
+  /** A node without a view joins the one that there is, or waits for others before it begins one. */
+  #mayBegin(nowMs: number, wanted: readonly Member[]): boolean {
+    const known = this.view.members.filter(({ id }) => has(wanted, id)).length
+    if (this.#options.onPartition === 'majority' && this.hasView && known <= this.view.members.length / 2) return false
+    if (this.hasView || wanted.some(({ id }) => (this.#peers.get(id)?.view.number ?? 0) > 0)) return true
+    if (nowMs - this.#startedAt < STARTUP_MS) return false
+    return this.#options.onPartition === 'serve' || wanted.length > this.#options.expectedNodes / 2
+  }
+
+  #propose(nowMs: number, members: readonly Member[]): boolean {
+    const { self, random } = this.#options
+    const number = this.#seen.number + 1
+    const leaving = this.#heard(nowMs)
+      .filter(
+        ({ member, isLeaving }) =>
+          isLeaving && (has(this.view.members, member.id) || has(this.view.leaving, member.id)),
+      )
+      .map(({ member }) => member)
+    const incarnation = number * 2 ** 20 + Math.floor(random() * 2 ** 20)
+    const view = { ballot: { number, id: self.id }, incarnation, members, leaving, previous: null }
+    if (!this.#isAcceptable(nowMs, view)) return false
+    this.#proposal = { view, accepts: new Map(), startedAt: nowMs }
+    for (const { id } of [...members, ...leaving]) if (id !== self.id) this.#outbox.send(id, { type: 'propose', view })
+    const accepted = this.#mayStand
+    this.#accept(nowMs, view)
+    return this.#count(nowMs, self.id, { ballot: view.ballot, installed: this.view, accepted })
+  }
+
+  #consider(nowMs: number, from: NodeId, view: View): void {
+    const { ballot } = view
+    if (!this.#isAcceptable(nowMs, view)) {
+      this.#outbox.send(from, { type: 'refuse', ballot, seen: this.#seen, installed: this.view })
+      this.#see(ballot)
+      return
+    }
+    const accepted = this.#mayStand
+    this.#accept(nowMs, view)
+    this.#proposal = undefined
+    this.#outbox.send(from, { type: 'accept', ballot, installed: this.view, accepted })
+  }
+
+  /** Whether nobody whom the proposal leaves out can hold a lease that this node has granted. */
+  #isAcceptable(nowMs: number, { ballot, members, leaving }: View): boolean {
+    if (!isBefore(this.#seen, ballot)) return false
+    return this.view.members.every(({ id }) => {
+      if (id === this.#options.self.id || has(members, id) || has(leaving, id)) return true
+      const peer = this.#peers.get(id)
+      if (!peer || nowMs - peer.grantedAt >= LEASE_OVER_MS) return true
+      return this.#options.onPartition === 'serve' && peer.isRefused && !peer.isConnected
+    })
+  }
+
+  #accept(nowMs: number, view: View): void {
+    this.#see(view.ballot)
+    this.#accepted = view
+    this.#acceptedAt = nowMs
+    this.#mayStand = [...this.#mayStand, view]
+  }
+
+  #count(
+    nowMs: number,
+    from: NodeId,
+    { ballot, installed, accepted }: { ballot: Ballot; installed: View; accepted: readonly View[] },
+  ): boolean {
+    const proposal = this.#proposal
+    if (!proposal || !same(ballot, proposal.view.ballot)) return false
+    proposal.accepts.set(from, { installed, accepted })
+    const { members, leaving } = proposal.view
+    if (![...members, ...leaving].every(({ id }) => proposal.accepts.has(id)) || !this.#hasMajorities(proposal))
+      return false
+    this.#proposal = undefined
+    const before = [...proposal.accepts.values()]
+      .map(({ installed }) => installed)
+      .filter(({ members }) => members.length > 0)
+    const [first] = before
+    const previous = first && before.every((view) => same(view.ballot, first.ballot)) ? first.ballot : null
+    const view = { ...proposal.view, previous }
+    for (const { id } of [...members, ...leaving]) {
+      if (id !== this.#options.self.id) this.#outbox.send(id, { type: 'install', view })
+    }
+    return this.#install(nowMs, view)
+  }
+
+  /** With `majority`: of every view that may stand, more than half have accepted. */
+  #hasMajorities({ accepts, view: { members } }: Proposal): boolean {
+    if (this.#options.onPartition === 'serve') return true
+    const answers = [...accepts.values()]
+    const last = answers.map(({ installed }) => installed).reduce((a, b) => (isBefore(a.ballot, b.ballot) ? b : a))
+    if (last.members.length === 0 && members.length <= this.#options.expectedNodes / 2) return false
+    const standing = [last, ...answers.flatMap(({ accepted }) => accepted)].filter(
+      ({ ballot }) => !isBefore(ballot, last.ballot),
+    )
+    return standing.every(
+      ({ members }) => members.length === 0 || members.filter(({ id }) => accepts.has(id)).length > members.length / 2,
+    )
+  }
+
+  #install(nowMs: number, view: View): boolean {
+    if (!isBefore(this.view.ballot, view.ballot) || isBefore(view.ballot, this.#accepted?.ballot ?? view.ballot))
+      return false
+    if (!this.#accepted || !same(this.#accepted.ballot, view.ballot)) return false
+    this.#see(view.ballot)
+    this.view = view
+    this.#accepted = undefined
+    this.#mayStand = []
+    this.#needSince = undefined
+    for (const peer of this.#peers.values()) {
+      peer.leaseFrom = Number.NEGATIVE_INFINITY
+      peer.differsSince = same(peer.view, view.ballot) ? undefined : nowMs
+    }
+    for (const { id } of view.members) if (id !== this.#options.self.id && this.isConnected(id)) this.#beat(nowMs, id)
+    return true
+  }
+
+  #see(ballot: Ballot): void {
+    if (isBefore(this.#seen, ballot)) this.#seen = ballot
+  }
+}
+
+export function same(a: Ballot, b: Ballot): boolean {
+  return a.number === b.number && a.id === b.id
+}
+
+function isBefore(a: Ballot, b: Ballot): boolean {
+  return a.number < b.number || (a.number === b.number && a.id < b.id)
+}
+
+function has(members: readonly Member[], id: NodeId): boolean {
+  return members.some((member) => member.id === id)
+}
+
+function byId(a: Member, b: Member): number {
+  return a.id < b.id ? -1 : 1
+}

@@ -1,0 +1,31 @@
+/** Every time and bound of the protocol, in milliseconds or counts, with its reason. */
+
+export const HEARTBEAT_EVERY_MS = 200
+
+/** How long a member's answer to a heartbeat lets a node serve. Five heartbeats, so that one lost is no outage. */
+export const LEASE_MS = 1_000
+
+/** How long a member that is left out of a view has not been granted a lease: a tenth for clocks that run at different speeds. */
+export const LEASE_OVER_MS = 1_100
+
+/** A new node listens so long for a fleet that exists before it begins one. */
+export const STARTUP_MS = 1_000
+
+/** A proposal that is not decided by then is dropped. */
+export const PROPOSAL_MS = 500
+
+/** A node that accepted a view which nobody installs proposes another; so does one whose members stay in another view. */
+export const STUCK_MS = 600
+
+/** The second in line proposes so much later than the first, and so on. */
+export const RANK_MS = 250
+
+/** What was not answered is sent again. */
+export const RESEND_MS = 300
+
+/** Sessions in one background offer, and offers under way at once: what bounds the rate of handing over. */
+export const OFFER_RECORDS = 64
+export const OFFERS_MAX = 4
+
+/** Views through which a node stays sure of a key that it has owned all along; older sureness is found out anew. */
+export const CHAIN_MAX = 16
