@@ -115,7 +115,7 @@ class Gate {
     if (this.#isHeld()) {
       const [chunk] = args
       const isWritable = typeof chunk === 'string' || chunk instanceof Uint8Array
-      if (this.#isEnded || !isWritable) return this.#original('write', args) // Node has the error for it
+      if (!isWritable) return this.#original('write', args) // Node has the error for it
       this.#hold(() => this.#original('write', args), callback)
       this.#owesDrain = true
       return false
@@ -130,7 +130,7 @@ class Gate {
     if (this.#isHeld()) {
       const [chunk] = args
       const isEndable = !chunk || ['string', 'function'].includes(typeof chunk) || chunk instanceof Uint8Array
-      if (this.#isEnded || !isEndable) return this.#original('end', args)
+      if (!isEndable) return this.#original('end', args)
       this.#hold(() => this.#original('end', args), callback)
       this.#isEnded = true
       if (this.#internals) this.#internals.finished = true

@@ -15,8 +15,14 @@ export interface Application {
  *
  * @param record what the store has under `change.key`; `undefined` for none
  * @param ended whether the store has a tombstone under `change.key`
+ * @param incarnation of the versions of a session that this change creates
  */
-export function applyChange(record: SessionRecord | undefined, ended: boolean, change: Change): Application {
+export function applyChange(
+  record: SessionRecord | undefined,
+  ended: boolean,
+  change: Change,
+  incarnation = 0,
+): Application {
   const { slot, count } = change.operation
   const earlier = record?.operations.get(slot)
   if (record && earlier && count <= earlier.count) {
@@ -24,7 +30,7 @@ export function applyChange(record: SessionRecord | undefined, ended: boolean, c
   }
   if (ended || (record === undefined) !== (change.create === true)) return { result: { outcome: 'gone' } }
   if (record && record.expiresAt <= change.now) return { result: { outcome: 'gone' } }
-  const base = record ?? blankRecord(change)
+  const base = record ?? blankRecord(change, incarnation)
   if (change.generation < base.floor) return { result: { outcome: 'superseded' } }
   if (change.expect && !sameStamp(base.fields.get(change.expect.field), change.expect.stamp)) {
     return overtaken(base, change)
@@ -50,10 +56,10 @@ function overtaken(record: SessionRecord, { expect }: Change): Application {
   return { result: { outcome: 'conflict', field: expect && record.fields.get(expect.field) } }
 }
 
-function blankRecord({ key, now, expiresAt, generation }: Change): SessionRecord {
+function blankRecord({ key, now, expiresAt, generation }: Change, incarnation: number): SessionRecord {
   return {
     key,
-    version: { incarnation: 0, sequence: 0 },
+    version: { incarnation, sequence: 0 },
     generation,
     pending: false,
     floor: generation,

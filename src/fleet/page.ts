@@ -216,7 +216,7 @@ events.onmessage = ({ data }) => {
 events.onerror = () => (at('ended').hidden = false)
 `
 
-export const PAGE = `<!doctype html>
+export const PAGE: string = `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">

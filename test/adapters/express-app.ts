@@ -109,8 +109,10 @@ function build(module: ExpressModule, stage: Stage, catches: boolean): express.E
   const answer: express.ErrorRequestHandler = async (error, _, res, next) => {
     stage.errors.push(codeOf(error))
     if (res.headersSent || stage.errorStyle === 'default') return next(error)
-    if (stage.errorStyle === 'async json') await someTurns()
-    if (error instanceof SojournError) res.set(error.headers)
+    if (stage.errorStyle === 'async json') {
+      await someTurns()
+      if (error instanceof SojournError) res.set(error.headers)
+    }
     res.status(statusOf(error)).json({ code: codeOf(error) })
   }
   app.use(answer)

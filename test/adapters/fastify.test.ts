@@ -1,11 +1,15 @@
+import assert from 'node:assert/strict'
 import { createReadStream } from 'node:fs'
+import { Readable } from 'node:stream'
+import { describe, test } from 'node:test'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { session } from '../../src/adapters/fastify.ts'
 import { SojournError } from '../../src/core/index.ts'
 import { portOf } from '../support/ports.ts'
 import { proveAdapter } from './contract.ts'
 import { filePath, largeStream, rawRoutes } from './support/routes.ts'
-import { codeOf, type Framework, type Stage, someTurns, statusOf } from './support/stage.ts'
+import { codeOf, createStage, type Framework, type Stage, someTurns, statusOf } from './support/stage.ts'
+import { createTestStore } from './support/store.ts'
 
 /** What a Fastify application would not hijack its reply for. */
 const own = new Set(['/large', '/pipe', '/end'])
@@ -15,13 +19,16 @@ const framework: Framework = {
   isRaw: (path) => path in rawRoutes && !own.has(path),
   async serve(stage) {
     const app = Fastify()
+    app.addHook('onRequest', async (_, reply) => void reply.header('x-before', 'kept'))
     await app.register(session(stage.sessions, { skip: (request) => request.url.startsWith('/assets/') }))
-    app.addHook('onRequest', async (_, reply) => void reply.header('x-after', 'dropped'))
+    app.addHook('onRequest', async (_, reply) => void reply.header('x-mine', 'dropped'))
     app.setErrorHandler(async (error, _, reply) => {
       stage.errors.push(codeOf(error))
       if (stage.errorStyle === 'default') throw error
-      if (stage.errorStyle === 'async json') await someTurns()
-      if (error instanceof SojournError) reply.headers(error.headers)
+      if (stage.errorStyle === 'async json') {
+        await someTurns()
+        if (error instanceof SojournError) reply.headers(error.headers)
+      }
       return reply.code(statusOf(error)).send({ code: codeOf(error) })
     })
     addRoutes(app, stage)
@@ -37,6 +44,59 @@ const framework: Framework = {
 }
 
 proveAdapter(framework)
+
+describe('Fastify 5', () => {
+  test('lets go of a body that is not sent, whatever its kind', async () => {
+    const { sessions } = createStage(createTestStore())
+    const released: string[] = []
+    const node = (): Readable => new Readable({ read() {}, destroy: (_, done) => done(void released.push('node')) })
+    const web = (name: string): ReadableStream => new ReadableStream({ cancel: () => void released.push(name) })
+    const bodies = { node, web: () => web('web'), response: () => new Response(web('response')) }
+    const app = Fastify()
+    await app.register(session(sessions))
+    for (const [name, body] of Object.entries(bodies)) {
+      app.get(`/${name}`, (request, reply) => {
+        Object.assign(sessions.of(request).data, { greet: () => 'hello' })
+        return reply.send(body())
+      })
+    }
+    for (const name of Object.keys(bodies)) assert.equal((await app.inject(`/${name}`)).statusCode, 500)
+    assert.deepEqual(released, Object.keys(bodies))
+  })
+
+  test('keeps cookies that were set on the raw response, and what other plugins named session', async () => {
+    const { sessions } = createStage(createTestStore())
+    const app = Fastify()
+    app.decorateRequest('session', 'another')
+    await app.register(session(sessions))
+    app.get('/', (request, reply) => {
+      sessions.of(request).data.views = 1
+      reply.raw.setHeader('set-cookie', ['mine=1', 'yours=2'])
+      return request.session
+    })
+    const response = await app.inject('/')
+    assert.equal(response.body, 'another')
+    assert.deepEqual(response.cookies.map(({ name }) => name), ['mine', 'yours', '__Host-sid', '__Host-sid-v']) // prettier-ignore
+  })
+
+  test('a second plugin error does not commit twice', async () => {
+    const store = createTestStore()
+    const { sessions } = createStage(store)
+    const app = Fastify()
+    await app.register(session(sessions))
+    app.addHook('onSend', async (_, reply) => {
+      if (reply.statusCode === 200) throw new Error('thrown after the commit')
+    })
+    app.get('/', async (request) => {
+      sessions.of(request).data.views = 1
+      return {}
+    })
+    const response = await app.inject('/')
+    assert.equal(response.statusCode, 500)
+    assert.equal(response.cookies.length, 2)
+    assert.deepEqual(store.calls, ['apply'])
+  })
+})
 
 function addRoutes(app: FastifyInstance, stage: Stage): void {
   const { sessions } = stage

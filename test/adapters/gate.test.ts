@@ -137,6 +137,7 @@ describe('a held response', () => {
     app.get('/', (req, res) => {
       one.sessions.of(req).data.views = 1
       two.sessions.of(req).data.views = 2
+      assert.ok(Object.is(req.session, one.sessions.of(req)))
       res.json({})
     })
     await using server = await serve(app)
@@ -191,6 +192,29 @@ describe('a refused response', () => {
       response.write('begun')
     })
     assert.equal((await ask(server.port, { path: '/' }).response).text, 'refused')
+  })
+
+  test('takes no second answer from a handler that had ended', async () => {
+    const errors: unknown[] = []
+    await using server = await serve((_, response) => {
+      response.on('error', (error) => errors.push(error))
+      holdResponse(response, {
+        ...refuse,
+        over: () => {},
+        failed: () => {
+          response.end('refused')
+          response.write('stray')
+          response.end('stray')
+        },
+      })
+      response.setHeader('date', 'once')
+      response.writeHead(201, 'Fine').end('whole')
+    })
+    const response = await ask(server.port, { path: '/' }).response
+    assert.equal(response.text, 'refused')
+    assert.equal(response.reason, 'Service Unavailable')
+    assert.match(response.header('date') ?? '', /GMT/)
+    assert.deepEqual(errors, [])
   })
 
   test('closes the connection of a handler that may go on', async () => {

@@ -84,7 +84,8 @@ async function answer(stage: Stage, error: unknown, _: IncomingMessage, response
   stage.errors.push(codeOf(error))
   if (response.headersSent) return void response.destroy()
   if (stage.errorStyle === 'async json') await someTurns()
-  const headers = error instanceof SojournError ? error.headers : {}
+  const isWhole = stage.errorStyle === 'async json' && error instanceof SojournError
+  const headers = isWhole ? error.headers : {}
   response.writeHead(statusOf(error), { 'content-type': 'application/json', ...headers })
   response.end(JSON.stringify({ code: codeOf(error) }))
 }

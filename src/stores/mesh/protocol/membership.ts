@@ -20,6 +20,7 @@ interface Peer {
   hears: ReadonlySet<NodeId>
   isLeaving: boolean
   view: Ballot
+  isSettled: boolean
   /** Since when it has been in another view than this node; `undefined` while in the same. */
   differsSince: number | undefined
   /** When this node last granted it a lease, and the sending of this node's last heartbeat for which it granted one. */
@@ -41,6 +42,8 @@ type MembershipMessage = Extract<
 /** Who is in the view, and whether this node may serve in it: the agreement of `docs/design/mesh.md`. */
 export class Membership {
   view: View
+  /** Set by the keeper: what this node holds was handed to the owners of the view. */
+  isSettled = false
   readonly #options: MembershipOptions
   readonly #outbox: Outbox
   readonly #peers = new Map<NodeId, Peer>()
@@ -81,6 +84,23 @@ export class Membership {
       : held > this.view.members.length / 2
   }
 
+  /** Whether this node is in the view of this ballot and has not left it: what a peer of that view says is believed. */
+  standsIn(ballot: Ballot): boolean {
+    return this.#accepted === undefined && this.hasView && same(ballot, this.view.ballot)
+  }
+
+  /** Whether every other member, and everybody who leaves and is still there, has handed over what it holds. */
+  get areOthersSettled(): boolean {
+    const { members, leaving, ballot } = this.view
+    const others = [...members, ...leaving.filter(({ id }) => this.isConnected(id))].filter(
+      ({ id }) => id !== this.#options.self.id,
+    )
+    return others.every(({ id }) => {
+      const peer = this.#peers.get(id)
+      return peer !== undefined && peer.isSettled && same(peer.view, ballot)
+    })
+  }
+
   isConnected(id: NodeId): boolean {
     return this.#peers.get(id)?.isConnected ?? false
   }
@@ -96,6 +116,7 @@ export class Membership {
       hears: new Set([this.#options.self.id]),
       isLeaving: false,
       view: { number: 0, id: member.id },
+      isSettled: false,
       differsSince: undefined,
       ...leases,
     })
@@ -168,6 +189,7 @@ export class Membership {
       sentAt: nowMs,
       hears,
       isLeaving: this.#isLeaving,
+      isSettled: this.isSettled,
     })
   }
 
@@ -178,11 +200,12 @@ export class Membership {
   #answerBeat(
     nowMs: number,
     peer: Peer,
-    { view, sentAt, hears, isLeaving }: Extract<Message, { type: 'heartbeat' }>,
+    { view, sentAt, hears, isLeaving, isSettled }: Extract<Message, { type: 'heartbeat' }>,
   ): void {
     const { id } = peer.member
     peer.hears = new Set(hears)
     peer.isLeaving = isLeaving
+    peer.isSettled = isSettled
     peer.view = view
     this.#see(view)
     const isSame = same(view, this.view.ballot)
@@ -319,6 +342,7 @@ export class Membership {
     if (!this.#accepted || !same(this.#accepted.ballot, view.ballot)) return false
     this.#see(view.ballot)
     this.view = view
+    this.isSettled = false
     this.#accepted = undefined
     this.#mayStand = []
     this.#needSince = undefined

@@ -79,7 +79,7 @@ export type Message =
       readonly minor: number
       readonly wallClockMs: number
     }
-  /** `sentAt` is the sender's own clock, echoed, so that its lease counts from the sending. `hears`: the peers that it hears and that hear it. */
+  /** `sentAt` is the sender's own clock, echoed, so that its lease counts from the sending. `hears`: the peers that it has heard within a lease. `isSettled`: it has offered all that it holds to the owners of this view. */
   | {
       readonly type: 'heartbeat'
       readonly view: Ballot
@@ -112,6 +112,5 @@ export type Message =
   /** Background: what a node holds and the owner may lack. Acknowledged, so that a leaving node knows when it may go. */
   | { readonly type: 'offer'; readonly view: Ballot; readonly request: number; readonly holdings: readonly Holding[] }
   | { readonly type: 'offered'; readonly request: number; readonly isWrongView?: boolean }
-  | { readonly type: 'offersDone'; readonly view: Ballot }
 
 export type MessageType = Message['type']

@@ -17,6 +17,8 @@ export class Sureness {
   readonly #owned = new Set<string>()
   readonly #confirmed = new Set<string>()
   #isSureOfAll = false
+  /** Whether all that this node holds was handed to those who should hold it in this view. */
+  isSettled = false
 
   constructor(view: View, self: string, copies: number | 'all', before: Sureness | undefined) {
     this.view = view
@@ -70,6 +72,6 @@ export class Sureness {
   /** Whether a node held the key's state already in the view before, under the same owner: nothing has to be sent to it. */
   hasKept(key: string, id: string): boolean {
     const before = this.#before
-    return before !== undefined && before.owner(key) === this.owner(key) && before.isHolder(key, id)
+    return before !== undefined && before.isSettled && before.owner(key) === this.owner(key) && before.isHolder(key, id)
   }
 }

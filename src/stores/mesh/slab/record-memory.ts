@@ -163,7 +163,7 @@ export class RecordMemory {
 
   #isFull(old: BlockDescription | undefined, blockBytes: number): boolean {
     if (this.#blocks.isExhausted) return true
-    const addsSession = old === undefined
+    const addsSession = old === undefined || old.isMarked
     if (addsSession && this.#sessionCount >= this.#sessionsMax) return true
     const added = old ? blockBytes - old.blockBytes : blockBytes + ENTRY_BYTES
     return added > 0 && this.#bytesUsed + added > this.#bytesMax

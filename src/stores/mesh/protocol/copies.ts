@@ -1,0 +1,17 @@
+import { isTombstone, type SessionRecord } from '../../../core/index.ts'
+import { compareVersions } from '../../../token/index.ts'
+import type { Delta, Holding } from './messages.ts'
+
+/** What a backup lacks: only the fields that changed, where it has the version before. */
+export function toDelta(base: Holding | undefined, next: Holding): Delta | undefined {
+  if (!base || isTombstone(base) || isTombstone(next)) return undefined
+  const { fields, ...meta } = next
+  const changed = [...fields].filter(([name, field]) => base.fields.get(name) !== field)
+  return { base: base.version, meta, fields: new Map(changed) }
+}
+
+/** The record that a delta makes of a copy; `undefined` where the copy is another version than the one it builds on. */
+export function withDelta(copy: Holding | undefined, { base, meta, fields }: Delta): SessionRecord | undefined {
+  if (!copy || isTombstone(copy) || compareVersions(copy.version, base) !== 0) return undefined
+  return { ...meta, fields: new Map([...copy.fields, ...fields]) }
+}
