@@ -1,6 +1,6 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import { SojournError } from '../core/index.ts'
-import { headersOf, statusOf } from './head.ts'
+import { setHeadersOf, statusOf } from './head.ts'
 
 /** Headers that speak of a body that is not sent. */
 const OF_THE_BODY = /^(content-.*|etag|last-modified|cache-control|expires|location|transfer-encoding|trailer)$/
@@ -15,7 +15,7 @@ export function answerError(response: ServerResponse, error: unknown): void {
     return
   }
   for (const name of response.getHeaderNames()) if (OF_THE_BODY.test(name)) response.removeHeader(name)
-  for (const [name, value] of Object.entries(headersOf(error))) response.setHeader(name, value)
+  setHeadersOf(response, error)
   const status = statusOf(error)
   const code = error instanceof SojournError ? `: ${error.code}` : ''
   response.statusCode = status

@@ -8,7 +8,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Sessions } from '../core/index.ts'
 import { holdResponse } from './gate.ts'
-import { headersOf } from './head.ts'
+import { setHeadersOf } from './head.ts'
 
 /** The part of Express's request that `skip` may ask, besides Node's. */
 export interface ExpressRequest extends IncomingMessage {
@@ -60,15 +60,12 @@ export function session<Data extends object>(
       (opened) => {
         // The first of two keeps the name; `sessions.of` finds both.
         if (!('session' in request)) Object.assign(request, { session: opened })
-        holdResponse(response, {
-          commit: () => sessions.commit(opened),
-          failed: next,
-          over: () => sessions.finish(opened),
-        })
+        response.once('close', () => sessions.finish(opened))
+        holdResponse(response, { commit: () => sessions.commit(opened), failed: next })
         next()
       },
       (error: unknown) => {
-        for (const [name, value] of Object.entries(headersOf(error))) response.setHeader(name, value)
+        setHeadersOf(response, error)
         next(error)
       },
     )

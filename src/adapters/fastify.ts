@@ -122,14 +122,14 @@ class Exchange<Data extends object> {
   readonly #reply: FastifyReply
   /** The reply's headers as the plugin found them: what a failed commit goes back to. */
   readonly #before: Record<string, OutgoingHttpHeader>
-  #commit: 'due' | 'underWay' | 'done' = 'due'
+  #isBegun = false
 
   constructor(sessions: Sessions<Data>, session: Session<Data>, reply: FastifyReply) {
     this.#sessions = sessions
     this.#session = session
     this.#reply = reply
     this.#before = copyOf(reply.getHeaders())
-    reply.raw.once('close', () => this.#finish())
+    reply.raw.once('close', () => sessions.finish(session))
     const hijack = reply.hijack.bind(reply)
     reply.hijack = () => {
       this.#hold()
@@ -139,14 +139,9 @@ class Exchange<Data extends object> {
 
   /** Writes the session, once: `onSend` runs again for the answer of an error handler. */
   async commit(): Promise<void> {
-    if (this.#commit !== 'due') return
-    this.#commit = 'underWay'
-    try {
-      for (const [name, value] of await this.#sessions.commit(this.#session)) this.#append(name, value)
-    } finally {
-      this.#commit = 'done'
-      if (this.#reply.raw.closed) this.#finish()
-    }
+    if (this.#isBegun) return
+    this.#isBegun = true
+    for (const [name, value] of await this.#sessions.commit(this.#session)) this.#append(name, value)
   }
 
   /** Takes back what the handler set, for an answer to this error. */
@@ -159,18 +154,12 @@ class Exchange<Data extends object> {
 
   /** A hijacked reply passes no `onSend`. */
   #hold(): void {
-    if (this.#commit !== 'due') return
+    if (this.#isBegun) return
+    this.#isBegun = true
     const { raw } = this.#reply
     holdResponse(raw, {
-      commit: () => {
-        this.#commit = 'underWay'
-        return this.#sessions.commit(this.#session)
-      },
+      commit: () => this.#sessions.commit(this.#session),
       failed: (error) => answerError(raw, error),
-      over: () => {
-        this.#commit = 'done'
-        this.#finish()
-      },
     })
   }
 
@@ -180,10 +169,6 @@ class Exchange<Data extends object> {
     const set = raw.getHeader(name)
     if (set !== undefined && this.#reply.getHeader(name) === set) this.#reply.header(name, [set].flat().map(String))
     this.#reply.header(name, value)
-  }
-
-  #finish(): void {
-    if (this.#commit !== 'underWay') this.#sessions.finish(this.#session)
   }
 }
 

@@ -9,8 +9,6 @@ export interface GateHooks {
   commit(): Promise<HeaderLine[]>
   /** The commit failed, and the response is as if nothing had been written: the framework answers. */
   failed(error: unknown): void
-  /** The response is over, answered or not, and so is the commit. */
-  over(): void
 }
 
 /**
@@ -89,9 +87,6 @@ class Gate {
     }
     Object.assign(response, methods)
     response.on('pipe', (source: Source) => this.#sources.add(source))
-    response.once('close', () => {
-      if (this.#state !== 'committing') this.#hooks.over()
-    })
   }
 
   #writeHead(args: unknown[]): unknown {
@@ -184,7 +179,6 @@ class Gate {
       response.destroy(error instanceof Error ? error : undefined)
     }
     if (this.#owesDrain && !this.#isEnded) response.emit('drain')
-    if (response.closed) this.#hooks.over()
   }
 
   #fail(error: unknown, lines: HeaderLine[]): void {
@@ -204,7 +198,6 @@ class Gate {
       if (response.req.httpVersionMajor === 1) response.setHeader('connection', 'close')
       answering.run(this, () => this.#hooks.failed(error))
     }
-    if (response.closed) this.#hooks.over()
   }
 
   #reopen(): void {

@@ -27,13 +27,18 @@ export function resetHead(response: ServerResponse, before: Head, error: unknown
   for (const [name, value] of before.headers) response.setHeader(name, value)
   response.statusCode = statusOf(error)
   response.statusMessage = ''
-  for (const [name, value] of Object.entries(headersOf(error))) response.setHeader(name, value)
+  setHeadersOf(response, error)
 }
 
 /** The HTTP status that an error asks for; 500 where it does not. */
 export function statusOf(error: unknown): number {
   const status = typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined
   return typeof status === 'number' && status >= 400 && status <= 599 ? status : 500
+}
+
+/** Sets {@link headersOf} an error. */
+export function setHeadersOf(response: ServerResponse, error: unknown): void {
+  for (const [name, value] of Object.entries(headersOf(error))) response.setHeader(name, value)
 }
 
 /** `Retry-After`, where the error is ours and a retry may help. */

@@ -6,9 +6,10 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Sessions, SojournError } from '../core/index.ts'
+import { type Session, type Sessions, SojournError } from '../core/index.ts'
 import { answerError } from './answer.ts'
 import { holdResponse } from './gate.ts'
+import { setHeadersOf } from './head.ts'
 
 /** A listener as `createServer` takes it. What an async one rejects with is an error of the request. */
 export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => unknown
@@ -57,14 +58,20 @@ export function withSession<Data extends object>(
 
     async function serve(): Promise<void> {
       if (!skip?.(request)) {
-        const session = await sessions.open(request)
-        holdResponse(response, {
-          commit: () => sessions.commit(session),
-          failed: fail,
-          over: () => sessions.finish(session),
-        })
+        const session = await open()
+        response.once('close', () => sessions.finish(session))
+        holdResponse(response, { commit: () => sessions.commit(session), failed: fail })
       }
       await handler(request, response)
+    }
+
+    async function open(): Promise<Session<Data>> {
+      try {
+        return await sessions.open(request)
+      } catch (error) {
+        setHeadersOf(response, error)
+        throw error
+      }
     }
   }
 }

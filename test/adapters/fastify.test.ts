@@ -10,6 +10,7 @@ import { proveAdapter } from './contract.ts'
 import { filePath, largeStream, rawRoutes } from './support/routes.ts'
 import { codeOf, createStage, type Framework, type Stage, someTurns, statusOf } from './support/stage.ts'
 import { createTestStore } from './support/store.ts'
+import { ask } from './support/wire.ts'
 
 /** What a Fastify application would not hijack its reply for. */
 const own = new Set(['/large', '/pipe', '/end'])
@@ -21,7 +22,6 @@ const framework: Framework = {
     const app = Fastify()
     app.addHook('onRequest', async (_, reply) => void reply.header('x-before', 'kept'))
     await app.register(session(stage.sessions, { skip: (request) => request.url.startsWith('/assets/') }))
-    app.addHook('onRequest', async (_, reply) => void reply.header('x-mine', 'dropped'))
     app.setErrorHandler(async (error, _, reply) => {
       stage.errors.push(codeOf(error))
       if (stage.errorStyle === 'default') throw error
@@ -67,7 +67,7 @@ describe('Fastify 5', () => {
   test('keeps cookies that were set on the raw response, and what other plugins named session', async () => {
     const { sessions } = createStage(createTestStore())
     const app = Fastify()
-    app.decorateRequest('session', 'another')
+    app.decorateRequest<unknown>('session', 'another')
     await app.register(session(sessions))
     app.get('/', (request, reply) => {
       sessions.of(request).data.views = 1
@@ -79,7 +79,21 @@ describe('Fastify 5', () => {
     assert.deepEqual(response.cookies.map(({ name }) => name), ['mine', 'yours', '__Host-sid', '__Host-sid-v']) // prettier-ignore
   })
 
-  test('a second plugin error does not commit twice', async () => {
+  test('an assignment in a later onSend hook raises lateChange', async () => {
+    const { sessions } = createStage(createTestStore())
+    const late: unknown[] = []
+    sessions.on('lateChange', ({ fields }) => late.push(...fields))
+    const app = Fastify()
+    await app.register(session(sessions))
+    app.addHook('onSend', async (request) => void (sessions.of(request).data.theme = 'dark'))
+    app.get('/', async () => ({}))
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    await ask(portOf(app.server), { path: '/' }).response
+    await app.close()
+    assert.deepEqual(late, ['theme'])
+  })
+
+  test('an error after the commit keeps the cookies and commits no second time', async () => {
     const store = createTestStore()
     const { sessions } = createStage(store)
     const app = Fastify()

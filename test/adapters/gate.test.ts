@@ -179,7 +179,6 @@ describe('a refused response', () => {
     await using server = await serve((_, response) => {
       holdResponse(response, {
         ...refuse,
-        over: () => {},
         failed: () => {
           for (const chunk of ['one', 'two', 'three']) shared.push(chunk)
           let count = 0
@@ -200,7 +199,6 @@ describe('a refused response', () => {
       response.on('error', (error) => errors.push(error))
       holdResponse(response, {
         ...refuse,
-        over: () => {},
         failed: () => {
           response.end('refused')
           response.write('stray')
@@ -316,7 +314,6 @@ function hold(response: ServerResponse, { commit = async () => [] }: { commit?: 
       assert.ok(error instanceof StoreUnavailableError)
       response.end('refused')
     },
-    over: () => {},
   })
 }
 

@@ -8,7 +8,7 @@ import type { NodeId } from './messages.ts'
  */
 export function groupOf(self: NodeId, hears: ReadonlyMap<NodeId, ReadonlySet<NodeId>>): NodeId[] {
   const mentioned = [...hears.values()].flatMap((row) => [...row])
-  const left = [...new Set([...hears.keys(), ...mentioned])].sort()
+  const left = [...new Set([...hears.keys(), ...mentioned])].toSorted()
   const isEdge = (a: NodeId, b: NodeId): boolean => {
     const [rowOfA, rowOfB] = [hears.get(a), hears.get(b)]
     return (rowOfA !== undefined || rowOfB !== undefined) && (rowOfA?.has(b) ?? true) && (rowOfB?.has(a) ?? true)

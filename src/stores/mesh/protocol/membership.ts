@@ -229,7 +229,7 @@ export class Membership {
     const rows = new Map<NodeId, ReadonlySet<NodeId>>([[self.id, new Set(heard.map(({ member }) => member.id))]])
     for (const { member, hears } of heard) rows.set(member.id, new Set([...hears].filter((id) => !leaving.has(id))))
     const group = new Set(groupOf(self.id, rows))
-    return [self, ...heard.map(({ member }) => member)].filter(({ id }) => group.has(id)).sort(byId)
+    return [self, ...heard.map(({ member }) => member)].filter(({ id }) => group.has(id)).toSorted(byId)
   }
 
   #isChangeNeeded(nowMs: number, wanted: readonly Member[]): boolean {

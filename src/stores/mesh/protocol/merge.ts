@@ -44,7 +44,7 @@ function mergeFields(newer: SessionRecord['fields'], older: SessionRecord['field
 }
 
 function mergeOperations(newer: SessionRecord, older: SessionRecord): SessionRecord['operations'] {
-  const all = [...older.operations, ...newer.operations].sort((a, b) => compareVersions(a[1].version, b[1].version))
+  const all = [...older.operations, ...newer.operations].toSorted((a, b) => compareVersions(a[1].version, b[1].version))
   const merged = new Map<string, { readonly count: number; readonly version: SessionRecord['version'] }>()
   for (const [slot, result] of all) {
     const present = merged.get(slot)

@@ -86,6 +86,7 @@ export type Message =
       readonly sentAt: number
       readonly hears: readonly NodeId[]
       readonly isLeaving: boolean
+      readonly isSettled: boolean
     }
   | { readonly type: 'heartbeatAnswer'; readonly view: Ballot; readonly sentAt: number; readonly granted: boolean }
   | { readonly type: 'propose'; readonly view: View }

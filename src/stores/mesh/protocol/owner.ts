@@ -64,7 +64,7 @@ export class Owner {
 
   add(nowMs: number, key: string, task: Task): void {
     this.#nowMs = nowMs
-    const work = this.#works.get(key) ?? { tasks: [], fetch: undefined, commit: undefined, lagging: new Map() }
+    const work: Work = this.#works.get(key) ?? { tasks: [], fetch: undefined, commit: undefined, lagging: new Map() }
     this.#works.set(key, work)
     work.tasks.push(task)
     this.#advance(key, work)
@@ -84,7 +84,7 @@ export class Owner {
     this.#nowMs = nowMs
     this.#sureness = sureness
     this.#keyOf.clear()
-    for (const [key, work] of [...this.#works]) {
+    for (const [key, work] of this.#works) {
       work.fetch = undefined
       work.lagging.clear()
       if (sureness.owner(key) === this.#options.self.id) {
@@ -96,7 +96,7 @@ export class Owner {
 
   tick(nowMs: number): void {
     this.#nowMs = nowMs
-    for (const [key, work] of [...this.#works]) {
+    for (const [key, work] of this.#works) {
       for (const [id, sent] of work.lagging) if (this.#isDue(id, sent)) this.#sendCopy(key, work, id, undefined)
       if (work.fetch)
         for (const [id, sent] of work.fetch.waiting)

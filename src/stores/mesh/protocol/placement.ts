@@ -18,7 +18,7 @@ export function holdersOf(view: View, key: string, copies: number | 'all'): read
   const keySeed = seedOfKey(key)
   const ranked = view.members
     .map((member) => ({ member, score: rendezvousScore(keySeed, seedOf(member)) }))
-    .sort((a, b) => b.score - a.score || (a.member.id < b.member.id ? -1 : 1))
+    .toSorted((a, b) => b.score - a.score || (a.member.id < b.member.id ? -1 : 1))
     .map(({ member }) => member)
   if (copies === 'all' || copies >= ranked.length) return ranked
   const holders: Member[] = []

@@ -29,3 +29,6 @@ export const OFFERS_MAX = 4
 
 /** Views through which a node stays sure of a key that it has owned all along; older sureness is found out anew. */
 export const CHAIN_MAX = 16
+
+/** Keys whose backups are brought up to date at once, in the background. */
+export const SYNCS_MAX = 256
