@@ -64,6 +64,18 @@ describe('Fastify 5', () => {
     assert.deepEqual(released, Object.keys(bodies))
   })
 
+  test('an error handler that sets no status answers a failed commit with its status', async () => {
+    const { sessions } = createStage(createTestStore())
+    const app = Fastify()
+    await app.register(session(sessions))
+    app.setErrorHandler((_, __, reply) => reply.send({ sorry: true }))
+    app.get('/', async (request, reply) => {
+      sessions.of(request).data.theme = 'x'.repeat(300_000)
+      return reply.code(201).send({})
+    })
+    assert.equal((await app.inject('/')).statusCode, 413)
+  })
+
   test('keeps cookies that were set on the raw response, and what other plugins named session', async () => {
     const { sessions } = createStage(createTestStore())
     const app = Fastify()

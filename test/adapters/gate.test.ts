@@ -142,6 +142,7 @@ describe('a held response', () => {
     })
     await using server = await serve(app)
     const response = await ask(server.port, { path: '/' }).response
+    assert.equal(response.status, 200, response.text)
     const names = response.all('set-cookie').map((line) => line.slice(0, line.indexOf('=')))
     assert.deepEqual(names.toSorted(), ['one', 'one-v', 'two', 'two-v'])
   })

@@ -28,6 +28,13 @@ export class Connection {
     return [...this.#ways.values()]
   }
 
+  /** Whether a process that had this connection is dead, or connected with its peer again. */
+  isReplacedFor(process: SimProcess): boolean {
+    const peer = this.from(process).to
+    const now = process.peers.get(peer.member.id)
+    return !process.isAlive || !peer.isAlive || (now !== undefined && now !== this)
+  }
+
   from(sender: SimProcess): Direction {
     return this.ways.find(({ to }) => to !== sender) as Direction
   }
@@ -102,7 +109,7 @@ export class Network {
     for (const [index, host] of hosts.entries()) {
       for (const other of hosts.slice(index + 1)) {
         const key = pair(host, other)
-        if (this.#connections.has(key) || (this.#attemptAt.get(key) ?? 0) > now || !this.canTalk(host, other)) continue
+        if ((this.#attemptAt.get(key) ?? 0) > now || !this.canTalk(host, other) || this.#isTaken(key)) continue
         this.#attemptAt.set(key, now + random.between(50, 250))
         this.#attempt(host, other)
         this.#refuse(host, other)
@@ -149,6 +156,17 @@ export class Network {
 
   connectionsAcross(isAcross: (a: Host, b: Host) => boolean): Connection[] {
     return [...this.#connections.values()].filter(({ ways: [a, b] }) => a && b && isAcross(a.to.host, b.to.host))
+  }
+
+  /** Whether a connection stands, or one of its ends does not know yet that it has broken. */
+  #isTaken(key: string): boolean {
+    const connection = this.#connections.get(key)
+    if (!connection) return false
+    const isOver = connection.isBroken && connection.ways.every(({ to, hasNoticed }) => hasNoticed || !to.isAlive)
+    if (isOver) this.#connections.delete(key)
+    const isReplaced = connection.ways.some(({ to }) => !to.isAlive && to.host.process !== undefined)
+    if (isReplaced && !connection.isBroken) this.break(connection)
+    return !isOver
   }
 
   #attempt(hostA: Host, hostB: Host): void {
