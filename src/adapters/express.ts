@@ -32,8 +32,9 @@ export type SessionMiddleware = (
 
 /**
  * Middleware that gives each request a session: `sessions.of(req)`, and `req.session` (typed by
- * `import 'sojourn/express/types'`). The session is read before the handlers that follow and written before the first
- * byte of the response, also where the client has gone away by then.
+ * `import 'sojourn/express/types'`). The session is read before the handlers that follow and written, whole, before the
+ * first byte of the response, also where the client has gone away by then. A handler that never answers writes nothing
+ * but what it saved itself.
  *
  * A session that cannot be read or written goes to the application's error handlers. They find the response as this
  * middleware found it, with the error's status and `Retry-After` set; what the handler had set or written is dropped. So

@@ -60,7 +60,7 @@ class Gate {
   readonly #internals: Internals | undefined
   /** The response as the adapter found it: what a failed commit goes back to. */
   readonly #before: Head
-  #head: Head | undefined
+  #statusCode = 200
   #state: 'open' | 'committing' | 'passing' | 'failed' = 'open'
   #calls: Call[] = []
   #isEnded = false
@@ -116,7 +116,7 @@ class Gate {
       return false
     }
     if (this.#mayPass()) return this.#original('write', args)
-    if (callback) process.nextTick(callback, new Error(BEGUN))
+    this.#refuse(callback)
     return false
   }
 
@@ -131,7 +131,9 @@ class Gate {
       if (this.#internals) this.#internals.finished = true
       return this.#response
     }
-    return this.#mayPass() ? this.#original('end', args) : this.#response
+    if (this.#mayPass()) return this.#original('end', args)
+    this.#refuse(callback)
+    return this.#response
   }
 
   #original(name: keyof Methods, args: unknown[]): unknown {
@@ -152,11 +154,15 @@ class Gate {
     return !this.#response.writableEnded && (this.#isEnded || answering.getStore() === this)
   }
 
+  #refuse(callback: Call['callback']): void {
+    if (callback) process.nextTick(callback, new Error('the session could not be written, so another answer was given'))
+  }
+
   #hold(run: () => unknown, callback?: Call['callback']): void {
     this.#calls.push({ run, callback })
     if (this.#state === 'committing') return
     this.#state = 'committing'
-    this.#head = takeHead(this.#response)
+    this.#statusCode = this.#response.statusCode
     if (this.#internals) this.#internals._header = BEGUN
     this.#hooks.commit().then(
       (lines) => this.#release(lines),
@@ -168,7 +174,7 @@ class Gate {
     const response = this.#response
     this.#reopen()
     this.#state = 'passing'
-    if (this.#head) response.statusCode = this.#head.statusCode // an assignment after `end` has no effect in Node
+    response.statusCode = this.#statusCode // an assignment after `end` has no effect in Node
     const calls = this.#calls
     this.#calls = []
     try {

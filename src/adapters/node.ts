@@ -31,7 +31,8 @@ export interface NodeSessionOptions {
 
 /**
  * Gives a listener a session for each request: `sessions.of(request)`. The session is read before the handler is called
- * and written before the first byte of its response, also where its client has gone away by then.
+ * and written, whole, before the first byte of its response, also where the client has gone away by then. A handler that
+ * never answers writes nothing but what it saved itself.
  *
  * @example
  * ```ts
