@@ -286,7 +286,7 @@ class Reader {
 
   #take(length: number): number {
     const start = this.#at
-    if (false) throw new RecordFormatError(`a record that is cut off at byte ${start}`)
+    if (length > this.#bytes.length - start) throw new RecordFormatError(`a record that is cut off at byte ${start}`)
     this.#at += length
     return start
   }

@@ -43,6 +43,14 @@ suite('index of keys', () => {
       ))
   }
 
+  test('an empty part beside a full one is not merged with what is left of that', () => {
+    const { index, find } = createIndex()
+    for (let id = 1; id <= 5_000; id++) index.add(crowded(id), id)
+    index.add(0x60000001, 5_001)
+    index.remove(0x60000001, 5_001)
+    for (let id = 1; id <= 5_000; id++) assert.equal(find(crowded(id), id), id)
+  })
+
   test('an id that is not in it cannot be removed', () => {
     const { index } = createIndex()
     index.add(1, 1)
@@ -56,4 +64,9 @@ function createIndex() {
   let wanted = 0
   const index = new KeyIndex((id) => id === wanted)
   return { index, find: (hash: number, id: number): number => ((wanted = id), index.find(hash)) }
+}
+
+/** Hashes that all begin with 0000. */
+function crowded(id: number): number {
+  return (Math.imul(id, 0x9e3779b1) >>> 0) >>> 4
 }

@@ -212,6 +212,17 @@ suite('bounds', () => {
     assert.equal(memory.put(recordWith(keyOf(count), 300, 0), nowMs), 'stored')
   })
 
+  test('tombstones may go beyond bytesMax; then a session may change in its place and shrink, and not grow', () => {
+    const memory = new RecordMemory({ nowMs, bytesMax: 1_000 })
+    assert.equal(memory.put(recordWith(keyOf(1), 300, 0), nowMs), 'stored')
+    for (let number = 2; number < 50; number++) assert.equal(memory.put(keyOf(number), nowMs, 'tombstone'), 'stored')
+    assert.ok(memory.stats.bytesUsed > 1_000)
+    assert.equal(memory.put(recordWith(keyOf(1), 300, 1), nowMs), 'stored')
+    assert.equal(memory.put(recordWith(keyOf(1), 200, 2), nowMs), 'stored')
+    assert.equal(memory.put(recordWith(keyOf(1), 300, 3), nowMs), 'full')
+    assert.deepEqual(memory.get(keyOf(1)), recordWith(keyOf(1), 200, 2))
+  })
+
   test('what is no record, or no time, is refused', () => {
     const memory = new RecordMemory({ nowMs })
     assert.throws(() => memory.put(Buffer.alloc(31), nowMs), RangeError)
