@@ -25,6 +25,13 @@ export interface SimConfig {
   readonly isMayhem: boolean
   readonly safetyMs: number
   readonly fieldsMax: number
+  /** Kinds of faults that are left out, to see whether another one is the cause. */
+  readonly without: readonly string[]
+  /**
+   * Lets a majority say that there is no session whose copies are all on the other side of a partition, or paused. The
+   * laws do not let it; this is to see what else is wrong.
+   */
+  readonly excuseAway: boolean
 }
 
 export interface Wishes {
@@ -32,6 +39,9 @@ export interface Wishes {
   readonly chaos?: boolean
   readonly faults?: boolean
   readonly nodes?: number
+  readonly copies?: number
+  readonly without?: readonly string[]
+  readonly excuseAway?: boolean
 }
 
 export function drawConfig(random: Random, wishes: Wishes): SimConfig {
@@ -52,10 +62,13 @@ export function drawConfig(random: Random, wishes: Wishes): SimConfig {
     isMayhem: random.chance(0.15),
     safetyMs: random.of([8_000, 12_000, 16_000]),
     fieldsMax: random.of([1, 3, 6]),
+    without: wishes.without ?? [],
+    excuseAway: wishes.excuseAway ?? false,
   }
   return {
     ...config,
     nodes: wishes.nodes ?? config.nodes,
+    copies: wishes.copies ?? config.copies,
     onPartition: wishes.onPartition ?? config.onPartition,
     isChaotic: wishes.chaos === false ? false : config.isChaotic,
     faultEveryMs: wishes.faults === false ? Infinity : config.faultEveryMs,

@@ -6,7 +6,16 @@ export const COVERED = [
 ] as const // prettier-ignore
 
 /** Told, and not asked for. */
-const TOLD = ['read', 'applied', 'ended', 'superseded', 'unavailable', 'splitSeeds', 'lossExcused', 'staleCopies'] as const
+const TOLD = [
+  'read',
+  'applied',
+  'ended',
+  'superseded',
+  'unavailable',
+  'splitSeeds',
+  'lossExcused',
+  'staleCopies',
+] as const
 
 export type Covered = (typeof COVERED)[number] | (typeof TOLD)[number]
 

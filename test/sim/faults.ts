@@ -36,9 +36,10 @@ export class Faults {
   #strike(): void {
     const { random } = this.#world
     const kind = random.of([
-      'crash', 'crash', 'crash', 'restart', 'restart', 'pause', 'pause', 'pause', 'partition', 'partition', 'partition',
+      'crash', 'crash', 'crash', 'crash', 'restart', 'restart', 'pause', 'pause', 'pause', 'partition', 'partition', 'partition',
       'reset', 'reset', 'join', 'leave', 'leave', 'clockJump',
     ] as const) // prettier-ignore
+    if (this.#world.config.without.includes(kind)) return
     switch (kind) {
       case 'crash':
         return this.#crash()
@@ -75,7 +76,7 @@ export class Faults {
     const removable = this.#removable()
     if (removable.length === 0) return
     const process = random.of(removable)
-    const isHostDead = random.chance(0.3)
+    const isHostDead = random.chance(0.4)
     coverage.add(isHostDead ? 'hostCrash' : 'crash')
     this.#world.kill(process, isHostDead)
     if (random.chance(0.6)) {
@@ -118,7 +119,8 @@ export class Faults {
         if (a && b) ways.push([a, b], [b, a])
       }
     } else {
-      for (const a of left) for (const b of right) ways.push([a, b], ...(kind === 'partitionSymmetric' ? [[b, a] as [Host, Host]] : []))
+      for (const a of left)
+        for (const b of right) ways.push([a, b], ...(kind === 'partitionSymmetric' ? [[b, a] as [Host, Host]] : []))
     }
     const durationMs = random.exponential(random.of([300, 1_500, 3_000, 5_000]))
     this.#begin(kind, ways, durationMs)

@@ -134,7 +134,7 @@ export class Network {
 
   /** All connections of a process: `isSilent` where nobody is told, as when its machine has lost its power. */
   breakAll(process: SimProcess, isSilent: boolean): void {
-    for (const connection of [...this.#connections.values()]) {
+    for (const connection of this.#connections.values()) {
       if (connection.isBroken || connection.ways.every(({ to }) => to !== process)) continue
       const peer = connection.from(process).to
       const isHeard = !isSilent && this.canTalk(process.host, peer.host)
@@ -174,7 +174,10 @@ export class Network {
     if (!a || !b || a.isPaused || b.isPaused || a.hasLeft || b.hasLeft) return
     const connection = new Connection(a, b, this.#world.now)
     this.#connections.set(pair(hostA, hostB), connection)
-    for (const [from, to] of [[a, b], [b, a]] as const) {
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
       this.#transmit(connection, connection.from(from), from.host, () => {
         if (connection.from(from).hasNoticed) return
         to.peers.set(from.member.id, connection)
@@ -226,7 +229,10 @@ export class Network {
     if (!to.isAlive) return
     // The first attempt to connect again may be refused before the node is told anything.
     const isRefused =
-      peer.host.process === undefined && !peer.host.isPoweredOff && this.canTalk(to.host, peer.host) && this.#world.random.chance(0.5)
+      peer.host.process === undefined &&
+      !peer.host.isPoweredOff &&
+      this.canTalk(to.host, peer.host) &&
+      this.#world.random.chance(0.5)
     if (isRefused) to.lastPeers.delete(peer.host.index)
     this.#world.trace?.(() => `${to.name} lost its connection with ${peer.name}${isRefused ? ', refused' : ''}`)
     to.drive((nowMs) => to.node.disconnected(nowMs, peer.member.id, isRefused))

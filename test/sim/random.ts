@@ -37,7 +37,7 @@ export function createRandom(seed: number): Random {
     shuffled: (items) =>
       items
         .map((item) => ({ item, rank: float() }))
-        .sort((a, b) => a.rank - b.rank)
+        .toSorted((a, b) => a.rank - b.rank)
         .map(({ item }) => item),
     exponential: (mean) => -Math.log(1 - float()) * mean,
     text: (length) => Array.from({ length }, () => ALPHABET[below(64)]).join(''),

@@ -1,5 +1,5 @@
 import type { Change, ChangeResult, EndResult, SessionRecord } from '../../src/core/index.ts'
-import type { Version } from '../../src/token/index.ts'
+import { compareVersions, type Version } from '../../src/token/index.ts'
 
 export type OperationKind = 'create' | 'assign' | 'increment' | 'touch' | 'confirm' | 'rotate' | 'login' | 'end'
 
@@ -56,6 +56,8 @@ export class SessionHistory {
   readonly ends: PromisedEnd[] = []
   readonly versions: PromisedVersion[] = []
   readonly logins: PromisedLogin[] = []
+  /** Successors that were handed out. */
+  readonly rotations: PromisedLogin[] = []
   readonly fields: Map<string, PromisedVersion[]> = new Map()
   /** The operation that was acknowledged with each version. */
   readonly byVersion: Map<string, SimOperation> = new Map()
@@ -89,14 +91,27 @@ export class SessionHistory {
 
   promiseField(name: string, promise: PromisedVersion): void {
     const promises = this.fields.get(name)
+    const last = promises?.at(-1)
+    const isKnown = last && !last.isSplit && !promise.isSplit && compareVersions(last.version, promise.version) === 0
+    if (isKnown) return
     if (promises) promises.push(promise)
     else this.fields.set(name, [promise])
   }
 }
 
+const contents = new WeakMap<SessionRecord, string>()
+
 /** All of a record that its copies must agree on. */
 export function contentOf(record: SessionRecord): string {
-  const { fields, operations, ...rest } = record
-  const sorted = (map: ReadonlyMap<string, unknown>): unknown => [...map].sort(([a], [b]) => (a < b ? -1 : 1))
+  const content = contents.get(record) ?? serialized(record)
+  contents.set(record, content)
+  return content
+}
+
+function serialized({ fields, operations, ...rest }: SessionRecord): string {
   return JSON.stringify([rest, sorted(fields), sorted(operations)])
+}
+
+function sorted(map: ReadonlyMap<string, unknown>): [string, unknown][] {
+  return [...map].toSorted(([a], [b]) => (a < b ? -1 : 1))
 }

@@ -24,6 +24,8 @@ export class World {
   now = 0
   /** Whether parts of the fleet may go on by themselves: with `serve`, from a partition to the next common view. */
   isSplit = false
+  /** Whether nodes may be out of reach that hold all copies of a session. */
+  isShort = true
   /** Since when all nodes run, in one view, with nothing between them. */
   stableSince: number | undefined
   /** Crashes that the fleet must bear now without a loss. */
@@ -115,10 +117,13 @@ export class World {
   /** A partition begins: with `serve`, each side goes on by itself. */
   split(sides?: ReadonlyMap<Host, string>): void {
     this.stableSince = undefined
+    this.isShort = true
     if (this.config.onPartition === 'majority') return
     this.#splitCount += 1
     this.#sides =
-      this.isSplit || !sides ? undefined : new Map([...sides].map(([host, side]) => [host, `${this.#splitCount}${side}`]))
+      this.isSplit || !sides
+        ? undefined
+        : new Map([...sides].map(([host, side]) => [host, `${this.#splitCount}${side}`]))
     if (!this.isSplit) this.coverage.add('splitSeeds')
     this.isSplit = true
     this.checker.splitBegins()
@@ -142,6 +147,7 @@ export class World {
     if (name === 'view') this.#onView(view)
     if (name === 'left' && process.isLeaving && !process.hasLeft) {
       process.hasLeft = true
+      if (this.isSplit && !this.network.isWhole) this.checker.mayHaveLost() // it left, and took along what its side had
       this.after(this.random.exponential(30), () => process.isAlive && this.#remove(process, false))
     }
   }
@@ -184,20 +190,24 @@ export class World {
 
   #judgeStability(): void {
     const { processes } = this
-    const ids = processes.map(({ member }) => member.id).sort().join() // prettier-ignore
-    const [first] = processes
+    const number = processes[0]?.node.view.ballot.number
+    if (!this.network.isWhole || processes.some(({ node: { view } }) => view.ballot.number !== number)) {
+      this.stableSince = undefined
+      return
+    }
+    const ids = processes.map(({ member }) => member.id).toSorted().join() // prettier-ignore
     const isStable =
-      this.network.isWhole &&
-      first !== undefined &&
+      processes.length > 0 &&
       processes.every(({ isPaused, isLeaving, node: { view } }) => {
-        const members = view.members.map(({ id }) => id).sort().join() // prettier-ignore
-        return !isPaused && !isLeaving && members === ids && view.ballot.number === first.node.view.ballot.number
+        const members = view.members.map(({ id }) => id).toSorted().join() // prettier-ignore
+        return !isPaused && !isLeaving && members === ids
       })
     if (!isStable) {
       this.stableSince = undefined
       return
     }
     this.stableSince ??= this.now
+    this.isShort = false
     if (this.isSplit) {
       this.trace?.(() => 'one view again')
       this.isSplit = false

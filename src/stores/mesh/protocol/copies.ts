@@ -15,3 +15,9 @@ export function withDelta(copy: Holding | undefined, { base, meta, fields }: Del
   if (!copy || isTombstone(copy) || compareVersions(copy.version, base) !== 0) return undefined
   return { ...meta, fields: new Map([...copy.fields, ...fields]) }
 }
+
+/** Whether a copy is what the owner had before: what was sent twice or late must not bring it back. */
+export function isOutdated(sent: Holding, copy: Holding | undefined): boolean {
+  if (!copy || isTombstone(sent)) return false
+  return isTombstone(copy) || compareVersions(sent.version, copy.version) < 0
+}

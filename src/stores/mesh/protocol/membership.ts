@@ -1,7 +1,17 @@
 import { groupOf } from './groups.ts'
 import type { Ballot, Member, Message, NodeId, View } from './messages.ts'
+import { distinct, lossesIn } from './losses.ts'
 import type { Outbox } from './outbox.ts'
-import { HEARTBEAT_EVERY_MS, LEASE_MS, LEASE_OVER_MS, PROPOSAL_MS, RANK_MS, STARTUP_MS, STUCK_MS } from './times.ts'
+import {
+  GAP_MS,
+  HEARTBEAT_EVERY_MS,
+  LEASE_MS,
+  LEASE_OVER_MS,
+  PROPOSAL_MS,
+  RANK_MS,
+  STARTUP_MS,
+  STUCK_MS,
+} from './times.ts'
 
 export interface MembershipOptions {
   readonly self: Member
@@ -57,6 +67,7 @@ export class Membership {
   #mayStand: View[] = []
   #proposal: Proposal | undefined
   #beatAt = Number.NEGATIVE_INFINITY
+  #tickedAt: number
   /** Since when the view is not what it should be. */
   #needSince: number | undefined
   #isLeaving = false
@@ -65,8 +76,17 @@ export class Membership {
     this.#options = options
     this.#outbox = outbox
     this.#startedAt = nowMs
+    this.#tickedAt = nowMs
     this.#seen = { number: 0, id: options.self.id }
-    this.view = { ballot: this.#seen, incarnation: 0, members: [], leaving: [], previous: null }
+    this.view = {
+      ballot: this.#seen,
+      incarnation: 0,
+      members: [],
+      leaving: [],
+      previous: null,
+      placements: [],
+      losses: [],
+    }
   }
 
   get hasView(): boolean {
@@ -159,6 +179,8 @@ export class Membership {
 
   /** @returns whether a view was installed */
   tick(nowMs: number): boolean {
+    if (nowMs - this.#tickedAt > GAP_MS) for (const peer of this.#peers.values()) peer.heardAt = nowMs
+    this.#tickedAt = nowMs
     if (nowMs - this.#beatAt >= HEARTBEAT_EVERY_MS) {
       this.#beatAt = nowMs
       for (const { member, isConnected } of this.#peers.values()) if (isConnected) this.#beat(nowMs, member.id)
@@ -232,16 +254,26 @@ export class Membership {
     return [self, ...heard.map(({ member }) => member)].filter(({ id }) => group.has(id)).toSorted(byId)
   }
 
+  /** Who leaves and still holds something that it could hand over. */
+  #leavers(nowMs: number): Member[] {
+    return this.#heard(nowMs)
+      .filter(({ isLeaving, view }) => isLeaving && view.number > 0)
+      .map(({ member }) => member)
+  }
+
   #isChangeNeeded(nowMs: number, wanted: readonly Member[]): boolean {
     if (this.#accepted) return nowMs - this.#acceptedAt > STUCK_MS
     const { members } = this.view
+    const stays = [...members, ...this.view.leaving]
+    if (this.hasView && this.#leavers(nowMs).some(({ id }) => !has(stays, id))) return true
     if (wanted.length !== members.length || wanted.some(({ id }) => !has(members, id))) return true
     return members.some(({ id }) => nowMs - (this.#peers.get(id)?.differsSince ?? Infinity) > STUCK_MS)
   }
 
   /** A node without a view joins the one that there is, or waits for others before it begins one. */
   #mayBegin(nowMs: number, wanted: readonly Member[]): boolean {
-    const known = this.view.members.filter(({ id }) => has(wanted, id)).length
+    const leaving = this.#leavers(nowMs)
+    const known = this.view.members.filter(({ id }) => has(wanted, id) || has(leaving, id)).length
     if (this.#options.onPartition === 'majority' && this.hasView && known <= this.view.members.length / 2) return false
     if (this.hasView || wanted.some(({ id }) => (this.#peers.get(id)?.view.number ?? 0) > 0)) return true
     if (nowMs - this.#startedAt < STARTUP_MS) return false
@@ -251,14 +283,17 @@ export class Membership {
   #propose(nowMs: number, members: readonly Member[]): boolean {
     const { self, random } = this.#options
     const number = this.#seen.number + 1
-    const leaving = this.#heard(nowMs)
-      .filter(
-        ({ member, isLeaving }) =>
-          isLeaving && (has(this.view.members, member.id) || has(this.view.leaving, member.id)),
-      )
-      .map(({ member }) => member)
+    const leaving = this.#leavers(nowMs)
     const incarnation = number * 2 ** 20 + Math.floor(random() * 2 ** 20)
-    const view = { ballot: { number, id: self.id }, incarnation, members, leaving, previous: null }
+    const view = {
+      ballot: { number, id: self.id },
+      incarnation,
+      members,
+      leaving,
+      previous: null,
+      placements: [],
+      losses: [],
+    }
     if (!this.#isAcceptable(nowMs, view)) return false
     this.#proposal = { view, accepts: new Map(), startedAt: nowMs }
     for (const { id } of [...members, ...leaving]) if (id !== self.id) this.#outbox.send(id, { type: 'propose', view })
@@ -315,11 +350,24 @@ export class Membership {
       .filter(({ members }) => members.length > 0)
     const [first] = before
     const previous = first && before.every((view) => same(view.ballot, first.ballot)) ? first.ballot : null
-    const view = { ...proposal.view, previous }
+    const placements = distinct(
+      before.flatMap((last) => [...(this.#isComplete(last) ? [] : last.placements), last.members]),
+    )
+    const losses = lossesIn(proposal.view, placements, before)
+    const view = { ...proposal.view, previous, placements, losses }
     for (const { id } of [...members, ...leaving]) {
       if (id !== this.#options.self.id) this.#outbox.send(id, { type: 'install', view })
     }
     return this.#install(nowMs, view)
+  }
+
+  /** Whether everybody in a view, those who are left out now too, has said that it handed all over. */
+  #isComplete({ ballot, members }: View): boolean {
+    return members.every(({ id }) => {
+      if (id === this.#options.self.id) return this.isSettled && same(ballot, this.view.ballot)
+      const peer = this.#peers.get(id)
+      return peer !== undefined && peer.isSettled && same(peer.view, ballot)
+    })
   }
 
   /** With `majority`: of every view that may stand, more than half have accepted. */

@@ -4,10 +4,16 @@ import type { Holding } from './messages.ts'
 
 /**
  * What two copies of a session make together: an end wins; else the newer stamp of each field, removals included, and
- * the life and generation of the newer version. Along one history that is the newer copy; after a partition it is what
- * both sides did. Commutative and associative, so that every order of merging comes to the same.
+ * the life and generation of the newer version. Along one history that is the newer copy itself; after a partition it is
+ * what both sides did, under a version of its own, since none may stand for two contents.
+ *
+ * @param incarnation of the view in which they are merged
  */
-export function mergeHoldings(a: Holding | undefined, b: Holding | undefined): Holding | undefined {
+export function mergeHoldings(
+  a: Holding | undefined,
+  b: Holding | undefined,
+  incarnation: number,
+): Holding | undefined {
   if (!a || !b) return a ?? b
   if (isTombstone(a) || isTombstone(b)) {
     if (!isTombstone(a)) return b
@@ -17,9 +23,12 @@ export function mergeHoldings(a: Holding | undefined, b: Holding | undefined): H
   const [newer, older] = isNewer(a, b) ? [a, b] : [b, a]
   if (newer === older || compareVersions(newer.version, older.version) === 0) return newer
   const login = newer.floor >= older.floor ? newer : older
-  return {
+  const rotation = newer.generation >= older.generation ? newer : older
+  const merged = {
     ...newer,
-    generation: Math.max(newer.generation, older.generation),
+    generation: rotation.generation,
+    pending: rotation.pending,
+    retired: rotation.retired,
     floor: login.floor,
     user: login.user,
     startedAt: login.startedAt,
@@ -28,6 +37,22 @@ export function mergeHoldings(a: Holding | undefined, b: Holding | undefined): H
     fields: mergeFields(newer.fields, older.fields),
     operations: mergeOperations(newer, older),
   }
+  if (isSame(merged, newer)) return newer
+  const sequence = Math.max(newer.version.sequence, older.version.sequence) + 1
+  return { ...merged, version: { incarnation: Math.max(incarnation, newer.version.incarnation), sequence } }
+}
+
+function isSame(merged: SessionRecord, newer: SessionRecord): boolean {
+  return (
+    merged.generation === newer.generation &&
+    merged.floor === newer.floor &&
+    merged.lastSeenAt === newer.lastSeenAt &&
+    merged.expiresAt === newer.expiresAt &&
+    merged.fields.size === newer.fields.size &&
+    [...merged.fields].every(([name, field]) => newer.fields.get(name) === field) &&
+    merged.operations.size === newer.operations.size &&
+    [...merged.operations].every(([slot, result]) => newer.operations.get(slot) === result)
+  )
 }
 
 function isNewer(a: SessionRecord, b: SessionRecord): boolean {

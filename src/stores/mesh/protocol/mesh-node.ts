@@ -1,6 +1,6 @@
 import { isTombstone } from '../../../core/index.ts'
 import { compareVersions } from '../../../token/index.ts'
-import { withDelta } from './copies.ts'
+import { isOutdated, withDelta } from './copies.ts'
 import { Handover } from './handover.ts'
 import { Membership } from './membership.ts'
 import type { Ballot, Holding, Member, Message, NodeId, Operation, Outcome, View } from './messages.ts'
@@ -37,7 +37,7 @@ class Node implements MeshNode {
     this.#nowMs = nowMs
     this.#options = options
     this.#membership = new Membership(nowMs, options, this.#outbox)
-    this.#sureness = new Sureness(this.#membership.view, options.self.id, options.copies, undefined)
+    this.#sureness = new Sureness(this.#membership.view, options, undefined)
     this.#owner = new Owner(options, this.#membership, this.#outbox, this.#sureness)
     this.#handover = new Handover(options, this.#membership, this.#outbox, this.#owner, this.#sureness)
   }
@@ -84,7 +84,8 @@ class Node implements MeshNode {
       if (this.#membership.hasView && this.#membership.areOthersSettled) this.#sureness.setSureOfAll()
       for (const [request, { to }] of this.#asked) if (to === undefined) this.#dispatch(request)
       const isOut = !this.view.members.some(({ id }) => id === this.#options.self.id)
-      if (this.#isLeaving && !this.#hasToldLeft && isOut && this.#membership.isSettled) {
+      const isDone = this.#membership.isSettled || !this.#membership.hasView
+      if (this.#isLeaving && !this.#hasToldLeft && isOut && isDone) {
         this.#hasToldLeft = true
         this.#outbox.event('left', this.view)
       }
@@ -105,8 +106,8 @@ class Node implements MeshNode {
   }
 
   #viewInstalled(): void {
-    const { self, copies } = this.#options
-    this.#sureness = new Sureness(this.view, self.id, copies, this.#sureness)
+    const { self } = this.#options
+    this.#sureness = new Sureness(this.view, this.#options, this.#sureness)
     this.#owner.viewInstalled(this.#nowMs, this.#sureness)
     this.#handover.viewInstalled(this.#sureness)
     this.#outbox.event('view', this.view)
@@ -204,7 +205,7 @@ class Node implements MeshNode {
     }
     const next: Holding | undefined = whole ?? (delta && withDelta(records.get(key), delta))
     if (!next) return this.#outbox.send(from, { type: 'replicated', request, state: 'needsWhole' })
-    records.set(key, next)
+    if (!isOutdated(next, records.get(key))) records.set(key, next)
     this.#sureness.setConfirmed(key)
     this.#outbox.send(from, { type: 'replicated', request, state: 'kept' })
   }

@@ -38,6 +38,17 @@ export interface View {
   readonly leaving: readonly Member[]
   /** The view from which every member that held anything comes; `null` where they come from several, as after a partition. */
   readonly previous: Ballot | null
+  /** The members of earlier views from which not everything was seen handed over when this view was decided. */
+  readonly placements: readonly (readonly Member[])[]
+  /** Members that earlier views lost without a handover, and that may come back with what they hold. */
+  readonly losses: readonly Loss[]
+}
+
+/** Who was in a view, and who of them is away since, or came back with nothing. */
+export interface Loss {
+  readonly members: readonly Member[]
+  readonly away: readonly NodeId[]
+  readonly dead: readonly NodeId[]
 }
 
 /** What a node holds under a key. */

@@ -1,6 +1,5 @@
-import { isTombstone } from '../../../core/index.ts'
-import { compareVersions } from '../../../token/index.ts'
 import { toDelta } from './copies.ts'
+import { copiesAcknowledged } from './losses.ts'
 import type { Membership } from './membership.ts'
 import { mergeHoldings } from './merge.ts'
 import type { Holding, Message, NodeId, Operation, Outcome } from './messages.ts'
@@ -25,13 +24,21 @@ interface Sent {
   sentAtMs: number
 }
 
+/** An effect that waits for backups. */
+interface Commit {
+  readonly copiesNeeded: number
+  readonly finish: () => void
+  /** Takes an operation back that nobody was told of: it may be carried out anew elsewhere, and answered differently. */
+  readonly takeBack: () => void
+}
+
 /** A key under way. */
 interface Work {
   readonly tasks: Task[]
   /** Asked of everybody, since this node is not sure of the key. */
   fetch: { readonly waiting: Map<NodeId, Sent>; found: Holding | undefined } | undefined
   /** The first task's effect waits for backups, and answers this. */
-  commit: { readonly copiesNeeded: number; readonly finish: () => void } | undefined
+  commit: Commit | undefined
   /** Backups that have not confirmed the newest state. */
   readonly lagging: Map<NodeId, Sent>
 }
@@ -85,12 +92,16 @@ export class Owner {
     this.#sureness = sureness
     this.#keyOf.clear()
     for (const [key, work] of this.#works) {
+      const wasLagging = work.lagging.size > 0
       work.fetch = undefined
       work.lagging.clear()
-      if (sureness.owner(key) === this.#options.self.id) {
-        if (work.commit) this.#replicate(key, work, undefined)
+      // What was not acknowledged before others wrote elsewhere is one of several copies now, to be merged like any.
+      const goesOn = sureness.owner(key) === this.#options.self.id && (!work.commit || sureness.isSure(key))
+      if (!goesOn) this.#giveBack(key, work)
+      else {
+        if (work.commit || (wasLagging && sureness.isSure(key))) this.#replicate(key, work, undefined)
         this.#advance(key, work)
-      } else this.#giveBack(key, work)
+      }
     }
   }
 
@@ -111,6 +122,7 @@ export class Owner {
 
   #giveBack(key: string, work: Work): void {
     this.#works.delete(key)
+    work.commit?.takeBack()
     for (const task of work.tasks) {
       if (task.kind === 'operation') task.finish({ kind: 'retry' })
       else task.finish(false)
@@ -129,6 +141,7 @@ export class Owner {
         break
       }
       if (!this.#sureness.isSure(key)) {
+        if (this.#sureness.isOutvoted(key)) return this.#giveBack(key, work)
         if (!work.fetch) this.#fetch(key, work)
         if (!this.#sureness.isSure(key)) return
       }
@@ -147,18 +160,26 @@ export class Owner {
         if (!next) return this.#done(work, () => task.finish(outcome))
         records.set(key, next)
         const finish = (): void => task.finish(this.#membership.isServing(this.#nowMs) ? outcome : { kind: 'retry' })
-        return this.#commit(key, work, held, isCritical(task.operation), finish)
+        const takeBack = (): void => (held ? records.set(key, held) : records.delete(key))
+        return this.#commit(key, work, held, { isCritical: isCritical(task.operation), finish, takeBack })
       }
       case 'merge': {
-        const merged = mergeHoldings(held, task.holding)
-        const isNews = merged !== undefined && merged !== held && !isSameState(merged, held)
-        if (!isNews) return this.#done(work, () => task.finish(true))
+        const merged = mergeHoldings(held, task.holding, this.#membership.view.incarnation)
+        if (!merged || merged === held) return this.#done(work, () => task.finish(true))
         records.set(key, merged)
-        return this.#commit(key, work, undefined, true, () => task.finish(true))
+        return this.#commit(key, work, undefined, {
+          isCritical: true,
+          finish: () => task.finish(true),
+          takeBack: () => {},
+        })
       }
       case 'sync':
         if (held === undefined) return this.#done(work, () => task.finish(true))
-        return this.#commit(key, work, undefined, true, () => task.finish(true))
+        return this.#commit(key, work, undefined, {
+          isCritical: true,
+          finish: () => task.finish(true),
+          takeBack: () => {},
+        })
     }
   }
 
@@ -168,10 +189,17 @@ export class Owner {
   }
 
   /** Sends the key's new state to the backups; the task ends when enough of them have it. */
-  #commit(key: string, work: Work, base: Holding | undefined, isCritical: boolean, finish: () => void): void {
+  #commit(
+    key: string,
+    work: Work,
+    base: Holding | undefined,
+    { isCritical, finish, takeBack }: { isCritical: boolean; finish: () => void; takeBack: () => void },
+  ): void {
     const backups = this.#backups(key).length
-    const copiesNeeded = isCritical || this.#options.ack === 'all' ? Number.POSITIVE_INFINITY : 1
-    work.commit = { copiesNeeded, finish }
+    const { ack, onPartition } = this.#options
+    const forMajority = onPartition === 'majority' ? copiesAcknowledged(backups + 1, ack) - 1 : 1
+    const copiesNeeded = isCritical || ack === 'all' ? Number.POSITIVE_INFINITY : forMajority
+    work.commit = { copiesNeeded, finish, takeBack }
     if (backups === 0 && this.#options.copies !== 1) this.#outbox.event('underReplicated', this.#membership.view)
     this.#replicate(key, work, base)
   }
@@ -241,7 +269,7 @@ export class Owner {
     const { fetch } = work
     if (!fetch || fetch.waiting.get(from)?.request !== request || isWrongView) return
     fetch.waiting.delete(from)
-    fetch.found = mergeHoldings(fetch.found, holding)
+    fetch.found = mergeHoldings(fetch.found, holding, this.#membership.view.incarnation)
     this.#fetched(key, work)
     this.#advance(key, work)
   }
@@ -252,7 +280,7 @@ export class Owner {
     if (!fetch || [...fetch.waiting.keys()].some((id) => this.#isAwaited(id))) return
     const { records } = this.#options
     const held = records.get(key)
-    const merged = mergeHoldings(held, fetch.found)
+    const merged = mergeHoldings(held, fetch.found, this.#membership.view.incarnation)
     work.fetch = undefined
     this.#sureness.setSure(key)
     if (!merged) return
@@ -283,10 +311,4 @@ function isCritical(operation: Operation): boolean {
   if (operation.kind !== 'apply') return true
   const { login, rotate, confirm } = operation.change
   return login !== undefined || confirm !== undefined || rotate === true
-}
-
-function isSameState(a: Holding, b: Holding | undefined): boolean {
-  if (!b) return false
-  if (isTombstone(a) || isTombstone(b)) return isTombstone(a) && isTombstone(b) && a.forgetAt === b.forgetAt
-  return compareVersions(a.version, b.version) === 0 && a.fields.size === b.fields.size
 }

@@ -1,7 +1,11 @@
+import { isOutvoted } from './losses.ts'
 import type { View } from './messages.ts'
+import type { MeshNodeOptions } from './node.ts'
 import { holdersOf } from './placement.ts'
 import { same } from './membership.ts'
 import { CHAIN_MAX } from './times.ts'
+
+type SurenessOptions = Pick<MeshNodeOptions, 'self' | 'copies' | 'ack' | 'onPartition'>
 
 /**
  * What a node knows for certain in one view: of which keys it, as their owner, holds the newest state, and of which its
@@ -10,7 +14,7 @@ import { CHAIN_MAX } from './times.ts'
 export class Sureness {
   readonly view: View
   readonly #self: string
-  readonly #copies: number | 'all'
+  readonly #options: SurenessOptions
   /** The view before, if everybody comes from it: what was certain there and was not moved is certain here. */
   readonly #before: Sureness | undefined
   readonly #depth: number
@@ -20,37 +24,43 @@ export class Sureness {
   /** Whether all that this node holds was handed to those who should hold it in this view. */
   isSettled = false
 
-  constructor(view: View, self: string, copies: number | 'all', before: Sureness | undefined) {
+  constructor(view: View, options: SurenessOptions, before: Sureness | undefined) {
     this.view = view
-    this.#self = self
-    this.#copies = copies
+    this.#self = options.self.id
+    this.#options = options
     const continues = before !== undefined && view.previous !== null && same(view.previous, before.view.ballot)
     this.#before = continues && before.#depth < CHAIN_MAX ? before : undefined
     this.#depth = this.#before ? this.#before.#depth + 1 : 0
   }
 
   owner(key: string): string | undefined {
-    return holdersOf(this.view, key, this.#copies)[0]?.id
+    return holdersOf(this.view, key, this.#options.copies)[0]?.id
   }
 
   isHolder(key: string, id: string): boolean {
-    return holdersOf(this.view, key, this.#copies).some((member) => member.id === id)
+    return holdersOf(this.view, key, this.#options.copies).some((member) => member.id === id)
   }
 
   /** Whether this node, the key's owner, holds its newest state, or knows that there is none. */
   isSure(key: string): boolean {
-    if (this.#isSureOfAll || this.#owned.has(key)) return true
-    return this.#before?.owner(key) === this.#self && this.#before.isSure(key)
+    if (this.#owned.has(key)) return true
+    if (this.#before?.owner(key) === this.#self && this.#before.isSure(key)) return true
+    return this.#isSureOfAll && !this.isOutvoted(key)
+  }
+
+  /** Whether those who are cut off may know better than everybody here: then the key is not served. */
+  isOutvoted(key: string): boolean {
+    return this.#options.onPartition === 'majority' && isOutvoted(this.view, key, this.#options)
   }
 
   setSure(key: string): void {
-    if (!this.#isSureOfAll) this.#owned.add(key)
+    this.#owned.add(key)
   }
 
   /** Everybody has offered all that it holds. */
   setSureOfAll(): void {
     this.#isSureOfAll = true
-    this.#owned.clear()
+    if (this.view.losses.length === 0) this.#owned.clear()
   }
 
   /** Whether this node's copy is what the key's owner has acknowledged. */

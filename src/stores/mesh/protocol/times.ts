@@ -32,3 +32,9 @@ export const CHAIN_MAX = 16
 
 /** Keys whose backups are brought up to date at once, in the background. */
 export const SYNCS_MAX = 256
+
+/** A node that was not called for so long was paused: what it has not heard meanwhile says nothing about the others. */
+export const GAP_MS = 400
+
+/** Losses of members that a view remembers. */
+export const LOSSES_MAX = 16

@@ -1,0 +1,59 @@
+import type { Loss, Member, View } from './messages.ts'
+import { holdersOf } from './placement.ts'
+import { LOSSES_MAX } from './times.ts'
+
+/** The losses that a new view has to remember: those of the views that its members come from, and what it leaves out itself. */
+export function lossesIn(
+  { members, leaving }: View,
+  placements: readonly (readonly Member[])[],
+  before: readonly View[],
+): Loss[] {
+  const present = [...members, ...leaving]
+  const isBack = (id: string): boolean => present.some((member) => member.id === id)
+  const isReplaced = (address: string, id: string): boolean =>
+    present.some((member) => member.address === address && member.id !== id)
+  const earlier = before.flatMap(({ losses }) => losses)
+  const now = placements.map((placed): Loss => ({
+    members: placed,
+    away: placed.map(({ id }) => id).filter((id) => !isBack(id)),
+    dead: [],
+  }))
+  const all = [...earlier, ...now].map((loss): Loss => {
+    const addressOf = new Map(loss.members.map(({ id, address }) => [id, address]))
+    const replaced = loss.away.filter((id) => isReplaced(addressOf.get(id) ?? '', id))
+    return {
+      members: loss.members,
+      away: loss.away.filter((id) => !isBack(id) && !replaced.includes(id)),
+      dead: [...loss.dead, ...replaced],
+    }
+  })
+  return distinct(all.filter(({ away }) => away.length > 0))
+}
+
+/** Without repetitions, and at most {@link LOSSES_MAX}. */
+export function distinct<T>(items: readonly T[]): T[] {
+  return [...new Map(items.map((item) => [JSON.stringify(item), item])).values()].slice(-LOSSES_MAX)
+}
+
+/**
+ * Whether so many of those who held a key in some view are away that they may have acknowledged what nobody present
+ * knows: with `majority` the key is then not served.
+ */
+export function isOutvoted(
+  view: View,
+  key: string,
+  { copies, ack }: { copies: number | 'all'; ack: 'backup' | 'all' },
+): boolean {
+  return view.losses.some(({ members, away, dead }) => {
+    const holders = holdersOf({ ...view, members }, key, copies).map(({ id }) => id)
+    const present = holders.filter((id) => !away.includes(id) && !dead.includes(id)).length
+    return (
+      present < holders.length - copiesAcknowledged(holders.length, ack) + 1 && holders.some((id) => away.includes(id))
+    )
+  })
+}
+
+/** With `majority`: how many of so many copies an acknowledged change is on, at least; any that many and one more share one. */
+export function copiesAcknowledged(holders: number, ack: 'backup' | 'all'): number {
+  return ack === 'all' ? holders : Math.floor(holders / 2) + 1
+}
