@@ -1,4 +1,4 @@
-import type { Loss, Member, View } from './messages.ts'
+import type { Loss, Member, NodeId, View } from './messages.ts'
 import { holdersOf } from './placement.ts'
 import { LOSSES_MAX } from './times.ts'
 
@@ -7,6 +7,7 @@ export function lossesIn(
   { members, leaving }: View,
   placements: readonly (readonly Member[])[],
   before: readonly View[],
+  hasHandedOver: (id: NodeId) => boolean,
 ): Loss[] {
   const present = [...members, ...leaving]
   const isBack = (id: string): boolean => present.some((member) => member.id === id)
@@ -23,7 +24,7 @@ export function lossesIn(
     const replaced = loss.away.filter((id) => isReplaced(addressOf.get(id) ?? '', id))
     return {
       members: loss.members,
-      away: loss.away.filter((id) => !isBack(id) && !replaced.includes(id)),
+      away: loss.away.filter((id) => !isBack(id) && !replaced.includes(id) && !hasHandedOver(id)),
       dead: [...loss.dead, ...replaced],
     }
   })

@@ -353,12 +353,17 @@ export class Membership {
     const placements = distinct(
       before.flatMap((last) => [...(this.#isComplete(last) ? [] : last.placements), last.members]),
     )
-    const losses = lossesIn(proposal.view, placements, before)
+    const losses = lossesIn(proposal.view, placements, before, (id) => this.#hasHandedOver(id))
     const view = { ...proposal.view, previous, placements, losses }
     for (const { id } of [...members, ...leaving]) {
       if (id !== this.#options.self.id) this.#outbox.send(id, { type: 'install', view })
     }
     return this.#install(nowMs, view)
+  }
+
+  #hasHandedOver(id: NodeId): boolean {
+    const peer = this.#peers.get(id)
+    return peer !== undefined && peer.isLeaving && peer.isSettled
   }
 
   /** Whether everybody in a view, those who are left out now too, has said that it handed all over. */

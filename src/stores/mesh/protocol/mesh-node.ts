@@ -167,9 +167,13 @@ class Node implements MeshNode {
     }
   }
 
-  /** A backup serves a copy that its owner has confirmed in this view. That there is none, only the owner says. */
+  /**
+   * A backup serves a copy that its owner has confirmed in this view. That there is none, only the owner says. With
+   * `majority` a copy may hold what was never acknowledged, and be cut off with this node: there only the owner serves.
+   */
   #isServedByCopy(operation: Operation): boolean {
-    if (operation.kind !== 'read' || !this.#membership.isServing(this.#nowMs)) return false
+    if (this.#options.onPartition === 'majority' || operation.kind !== 'read') return false
+    if (!this.#membership.isServing(this.#nowMs)) return false
     const { key, atLeast } = operation
     const held = this.#options.records.get(key)
     if (!held || !this.#sureness.isHolder(key, this.#options.self.id) || !this.#sureness.isConfirmed(key)) return false

@@ -140,12 +140,16 @@ export class Owner {
         }
         break
       }
-      if (!this.#sureness.isSure(key)) {
-        if (this.#sureness.isOutvoted(key)) return this.#giveBack(key, work)
+      const task = work.tasks[0]
+      if (task?.kind === 'operation' && this.#sureness.isOutvoted(key) && !this.#sureness.isSure(key)) {
+        this.#done(work, () => task.finish({ kind: 'retry' }))
+        continue
+      }
+      if (!this.#sureness.isSure(key) && !this.#sureness.isOutvoted(key)) {
         if (!work.fetch) this.#fetch(key, work)
         if (!this.#sureness.isSure(key)) return
+        continue // what was found goes to the backups first
       }
-      const task = work.tasks[0]
       if (task) this.#run(key, work, task)
     }
     if (work.tasks.length === 0 && work.lagging.size === 0 && !work.commit) this.#works.delete(key)
