@@ -38,6 +38,7 @@ export class Engine<Data extends object> {
       clock,
       logger,
       deadlineMs: this.policy.deadlineMs,
+      absoluteTimeoutMs: this.policy.absoluteTimeoutMs,
       dropped: (key) => this.events.emit('ended', { key, user: null, reason: 'dropped' }),
     })
     this.store = new StoreCalls(store, options.store.name, this.policy.deadlineMs, this.events)

@@ -116,6 +116,8 @@ export interface StoreContext {
   readonly logger: Logger
   /** Longest time of one store call, in milliseconds. */
   readonly deadlineMs: number
+  /** No session outlives its creation or last login by more, in milliseconds; may be `Infinity`. */
+  readonly absoluteTimeoutMs: number
   /** Tells that the store dropped a session by itself before its time, as memory does under pressure. */
   dropped(key: string): void
 }

@@ -29,7 +29,15 @@ export function createMeshNode(_nowMs: number, { self, records }: MeshNodeOption
   const currentView = (): View => {
     const members = [self, ...peers.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1))
     const first = members.toSorted((a, b) => (a.address < b.address ? -1 : 1))[0] as Member
-    return { ballot: { number: 1, id: first.id }, incarnation: 1, members, leaving: [], previous: null }
+    return {
+      ballot: { number: 1, id: first.id },
+      incarnation: 1,
+      members,
+      leaving: [],
+      previous: null,
+      placements: [],
+      losses: [],
+    }
   }
   const settle = (): Effect[] => {
     const { id } = currentView().ballot

@@ -22,6 +22,7 @@ export function makeMemoryStore(options?: MemoryStoreOptions, whenDropped?: (key
     keyRing: createKeyRing(randomBytes(32).toString('base64url')),
     clock,
     logger: { info() {}, warn() {}, error() {} },
+    absoluteTimeoutMs: 43_200_000,
     deadlineMs: 1_000,
     dropped(key) {
       dropped.push(key)

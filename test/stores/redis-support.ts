@@ -23,7 +23,14 @@ const silent: Logger = { info() {}, warn() {}, error() {} }
 /** A store that is not ready yet. */
 export function makeRedisStore(options: RedisStoreOptions, parts: Partial<StoreContext> = {}): Store {
   const keyRing = createKeyRing(randomBytes(32).toString('base64url'))
-  const context = { keyRing, clock: { now: Date.now }, logger: silent, deadlineMs: 1_000, dropped() {} }
+  const context = {
+    keyRing,
+    clock: { now: Date.now },
+    logger: silent,
+    absoluteTimeoutMs: 43_200_000,
+    deadlineMs: 1_000,
+    dropped() {},
+  }
   return redisStore(options).open({ ...context, ...parts })
 }
 

@@ -18,6 +18,7 @@ export function makeSqliteStore(options: SqliteStoreOptions, parts: Partial<Stor
     keyRing: createKeyRing(randomBytes(32).toString('base64url')),
     clock: { now: Date.now },
     logger: { info() {}, warn() {}, error() {} },
+    absoluteTimeoutMs: 43_200_000,
     deadlineMs: 1_000,
     dropped() {},
     ...parts,

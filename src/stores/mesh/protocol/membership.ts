@@ -109,6 +109,11 @@ export class Membership {
     return this.#accepted === undefined && this.hasView && same(ballot, this.view.ballot)
   }
 
+  /** Whether nobody stays to whom a leaving node could hand over. */
+  isLast(nowMs: number): boolean {
+    return this.#heard(nowMs).every(({ isLeaving }) => isLeaving)
+  }
+
   /** Whether every other member, and everybody who leaves and is still there, has handed over what it holds. */
   get areOthersSettled(): boolean {
     const { members, leaving, ballot } = this.view

@@ -28,6 +28,8 @@ class Node implements MeshNode {
   readonly #owner: Owner
   readonly #handover: Handover
   readonly #asked = new Map<number, Asked>()
+  /** Offers of others that are being taken, by node and request. */
+  readonly #offers = new Set<string>()
   #sureness: Sureness
   #hasToldLeft = false
   #isLeaving = false
@@ -84,8 +86,9 @@ class Node implements MeshNode {
       if (this.#membership.hasView && this.#membership.areOthersSettled) this.#sureness.setSureOfAll()
       for (const [request, { to }] of this.#asked) if (to === undefined) this.#dispatch(request)
       const isOut = !this.view.members.some(({ id }) => id === this.#options.self.id)
-      const isDone = this.#membership.isSettled || !this.#membership.hasView
-      if (this.#isLeaving && !this.#hasToldLeft && isOut && isDone) {
+      const isDone =
+        (isOut && this.#membership.isSettled) || !this.#membership.hasView || this.#membership.isLast(nowMs)
+      if (this.#isLeaving && !this.#hasToldLeft && isDone) {
         this.#hasToldLeft = true
         this.#outbox.event('left', this.view)
       }
@@ -226,12 +229,16 @@ class Node implements MeshNode {
   #takeOffer(from: NodeId, { view, request, holdings }: Extract<Message, { type: 'offer' }>): void {
     const refuse = (): void => this.#outbox.send(from, { type: 'offered', request, isWrongView: true })
     if (!this.#membership.standsIn(view)) return refuse()
+    const offer = `${from} ${request}`
+    if (this.#offers.has(offer)) return // sent again while it is under way
+    this.#offers.add(offer)
     let waiting = holdings.length
     let areAllDone = true
     const finish = (isDone: boolean): void => {
       waiting -= 1
       areAllDone &&= isDone
       if (waiting > 0) return
+      this.#offers.delete(offer)
       if (areAllDone) this.#outbox.send(from, { type: 'offered', request })
       else refuse()
     }

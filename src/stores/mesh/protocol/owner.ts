@@ -112,6 +112,7 @@ export class Owner {
       if (work.fetch)
         for (const [id, sent] of work.fetch.waiting)
           if (this.#isDue(id, sent)) this.#sendFetch(key, work.fetch.waiting, id)
+      this.#fetched(key, work) // whom it waited for may have gone
       this.#advance(key, work)
     }
   }

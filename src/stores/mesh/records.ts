@@ -1,0 +1,53 @@
+import { CLEANING_MARGIN_MS, isTombstone } from '../../core/index.ts'
+import type { Holding } from './protocol/messages.ts'
+import type { RecordMap } from './protocol/node.ts'
+import { decodeRecord, encodeRecord, keyToBytes } from './record-codec.ts'
+import { RecordMemory } from './slab/record-memory.ts'
+
+/** Entries that one cleaning looks at. */
+const CLEANED_PER_TICK = 256
+
+/** A node's records, encoded, outside the heap that the collector walks. */
+export class EncodedRecords implements RecordMap {
+  readonly #memory: RecordMemory
+
+  /** @param nowMs wall clock */
+  constructor(nowMs: number) {
+    this.#memory = new RecordMemory({ nowMs })
+  }
+
+  get size(): number {
+    const { sessions, tombstones } = this.#memory.stats
+    return sessions + tombstones
+  }
+
+  get stats(): RecordMemory['stats'] {
+    return this.#memory.stats
+  }
+
+  get(key: string): Holding | undefined {
+    const bytes = this.#memory.get(keyToBytes(key))
+    return bytes && decodeRecord(bytes)
+  }
+
+  set(_key: string, holding: Holding): void {
+    const forgetAtMs = isTombstone(holding) ? holding.forgetAt : holding.expiresAt + CLEANING_MARGIN_MS
+    this.#memory.put(encodeRecord(holding), forgetAtMs, isTombstone(holding) ? 'tombstone' : 'session')
+  }
+
+  delete(key: string): void {
+    this.#memory.delete(keyToBytes(key))
+  }
+
+  scan(cursor: number, count: number, visit: (key: string, holding: Holding) => void): number | undefined {
+    const found: Holding[] = []
+    const next = this.#memory.scan(cursor, count, (bytes) => found.push(decodeRecord(bytes)))
+    for (const holding of found) visit(holding.key, holding) // who visits may change the memory
+    return next
+  }
+
+  /** Forgets some of what has come to its end. */
+  clean(nowMs: number): void {
+    this.#memory.tick(nowMs, CLEANED_PER_TICK)
+  }
+}
