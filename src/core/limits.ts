@@ -39,8 +39,8 @@ export const QUEUE_LENGTH_MAX = 10_000
 /** Deadline of a store call. */
 export const STORE_DEADLINE_MS = 1_000
 
-/** Races that one `update` may lose. Each means that another update won, so with a node's own taking turns more need over a hundred nodes. */
-export const CONFLICTS_MAX = 100
+/** Races that one `update` may lose. Each means that another update won; a node near the owner of a session wins more often than one far away. */
+export const CONFLICTS_MAX = 1_000
 
 /** How long a predecessor is served after its successor was first presented. */
 export const GRACE_MS = 60_000

@@ -5,6 +5,7 @@ import { Redis as Ioredis } from 'ioredis'
 import { createClient } from 'redis'
 import type { StoreDefinition } from '../../src/core/index.ts'
 import { memoryStore } from '../../src/stores/memory/index.ts'
+import { meshStore, type MeshStoreOptions } from '../../src/stores/mesh/index.ts'
 import { redisStore } from '../../src/stores/redis/index.ts'
 import { sqliteStore } from '../../src/stores/sqlite/index.ts'
 import { writeBehind } from './write-behind.ts'
@@ -18,6 +19,7 @@ export const storeKinds = [
   'redis by node-redis',
   'redis by ioredis',
   'sqlite behind',
+  'mesh',
 ] as const
 
 export function isStoreKind(text: string): text is StoreKind {
@@ -32,7 +34,7 @@ export interface StoreOfKind {
 
 async function close(): Promise<void> {}
 
-/** @param place path of the file, or address of the Redis */
+/** @param place path of the file, address of the Redis, or the options of the mesh as JSON */
 export async function openStoreOf(kind: StoreKind, place: string): Promise<StoreOfKind> {
   switch (kind) {
     case 'memory':
@@ -41,6 +43,8 @@ export async function openStoreOf(kind: StoreKind, place: string): Promise<Store
       return { definition: sqliteStore({ path: place }), close }
     case 'sqlite behind':
       return { definition: writeBehind(sqliteStore({ path: place })), close }
+    case 'mesh':
+      return { definition: meshStore(JSON.parse(place) as MeshStoreOptions), close }
     case 'redis by url':
       return { definition: redisStore({ url: place }), close }
     case 'redis by node-redis': {

@@ -1,0 +1,209 @@
+import { randomBytes } from 'node:crypto'
+import { lookup } from 'node:dns/promises'
+import {
+  type Change,
+  type ChangeResult,
+  CLEANING_MARGIN_MS,
+  type End,
+  type EndResult,
+  type ReadOptions,
+  type SessionRecord,
+  type Store,
+  type StoreContext,
+  StoreUnavailableError,
+  type Tombstone,
+} from '../../core/index.ts'
+import type { Member, Operation, Outcome } from './protocol/messages.ts'
+import { createMeshNode } from './protocol/mesh-node.ts'
+import type { Effect, MeshNode } from './protocol/node.ts'
+import { EncodedRecords } from './records.ts'
+import { presharedSecurity } from './wire/security.ts'
+import { createTransport, type Transport } from './wire/transport.ts'
+import { DEFAULT_PORT, type MeshPeers, type MeshPolicy } from './policy.ts'
+
+const TICK_EVERY_MS = 50
+/** Names are resolved again, so that nodes that come are found. */
+const FIND_PEERS_EVERY_MS = 5_000
+/** A node asks for a view for so long before `ready` gives up; longer than a fleet needs to notice a node that is gone. */
+const READY_MS = 10_000
+/** A node that leaves waits so long for the others to take over what it holds. */
+const LEAVE_MS = 8_000
+
+interface Asked {
+  readonly settle: (outcome: Outcome) => void
+  readonly timer: NodeJS.Timeout
+}
+
+/** A node of the mesh as a store: the state machine with a clock, a timer and connections. */
+export class MeshStore implements Store {
+  readonly #context: StoreContext
+  readonly #policy: MeshPolicy
+  readonly #records: EncodedRecords
+  readonly #asked = new Map<number, Asked>()
+  readonly #self: Member
+  #node: MeshNode | undefined
+  #transport: Transport | undefined
+  #ticker: NodeJS.Timeout | undefined
+  #finder: NodeJS.Timeout | undefined
+  #request = 0
+  #onView: () => void = () => {}
+  #onLeft: () => void = () => {}
+
+  constructor(context: StoreContext, policy: MeshPolicy) {
+    this.#context = context
+    this.#policy = policy
+    this.#records = new EncodedRecords(context.clock.now())
+    this.#self = { id: randomBytes(8).toString('base64url'), address: policy.address, zone: policy.zone }
+  }
+
+  async ready(): Promise<void> {
+    const { keyRing, logger } = this.#context
+    const { copies, ack, onPartition, minCopies, expectedNodes, listen } = this.#policy
+    const self = this.#self
+    const node = createMeshNode(performance.now(), {
+      self, copies, ack, onPartition, minCopies, expectedNodes, random: Math.random, records: this.#records,
+    }) // prettier-ignore
+    this.#node = node
+    this.#transport = createTransport({
+      self: () => self,
+      listen,
+      security: presharedSecurity(keyRing),
+      clock: { now: Date.now }, // the machine's, also where a test turns that of the sessions
+      logger,
+      onConnected: (peer) => this.#carryOut(node.connected(performance.now(), peer)),
+      onDisconnected: (peer, refused) => this.#carryOut(node.disconnected(performance.now(), peer, refused)),
+      onMessage: (peer, message) => this.#carryOut(node.receive(performance.now(), peer, message)),
+    })
+    await this.#transport.listen()
+    await this.#findPeers()
+    const hasView = Promise.withResolvers<void>()
+    this.#onView = hasView.resolve
+    this.#ticker = setInterval(() => this.#tick(node), TICK_EVERY_MS)
+    this.#finder = setInterval(() => void this.#findPeers(), FIND_PEERS_EVERY_MS)
+    const timer = setTimeout(
+      () =>
+        hasView.reject(
+          new StoreUnavailableError(
+            `the mesh found no view within ${READY_MS} ms; are the peers reachable, and do they have the same secret?`,
+          ),
+        ),
+      READY_MS,
+    )
+    await hasView.promise.finally(() => clearTimeout(timer))
+  }
+
+  async read(key: string, { atLeast }: ReadOptions = {}): Promise<SessionRecord | undefined> {
+    const outcome = await this.#ask({ kind: 'read', key, ...(atLeast ? { atLeast } : {}) })
+    return outcome.kind === 'read' ? outcome.record : unexpected(outcome)
+  }
+
+  async apply(change: Change): Promise<ChangeResult> {
+    const outcome = await this.#ask({ kind: 'apply', key: change.key, change })
+    return outcome.kind === 'apply' ? outcome.result : unexpected(outcome)
+  }
+
+  async end(end: End): Promise<EndResult> {
+    const outcome = await this.#ask({ kind: 'end', key: end.key, end: { ...end, forgetAt: this.#forgetAt(end) } })
+    return outcome.kind === 'end' ? outcome.result : unexpected(outcome)
+  }
+
+  async install(whole: SessionRecord | Tombstone): Promise<void> {
+    const outcome = await this.#ask({ kind: 'install', key: whole.key, whole })
+    if (outcome.kind !== 'install') unexpected(outcome)
+  }
+
+  async check(): Promise<void> {
+    if (this.#node?.isServing(performance.now())) return
+    throw new StoreUnavailableError('this node of the mesh holds no lease; it waits for the others')
+  }
+
+  async close(): Promise<void> {
+    const node = this.#node
+    this.#node = undefined
+    if (node && this.#transport && node.view.members.length > 1) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, LEAVE_MS)
+        this.#onLeft = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+        this.#carryOut(node.leave(performance.now()))
+      })
+    }
+    clearInterval(this.#ticker)
+    clearInterval(this.#finder)
+    for (const { settle } of this.#asked.values()) settle({ kind: 'retry' })
+    await this.#transport?.close()
+  }
+
+  /** Looks the peers up again; a failure leaves those that are known. */
+  async #findPeers(): Promise<void> {
+    try {
+      this.#transport?.connectTo(await toAddresses(this.#policy.peers))
+    } catch (error) {
+      this.#context.logger.warn({ err: error }, 'the peers of the mesh could not be looked up')
+    }
+  }
+
+  /** A node that was away may come back with an older copy: an end is remembered for as long as one could live. */
+  #forgetAt({ endedAt, forgetAt }: Tombstone): number {
+    return Math.max(forgetAt, endedAt + this.#context.absoluteTimeoutMs + CLEANING_MARGIN_MS)
+  }
+
+  #tick(node: MeshNode): void {
+    this.#carryOut(node.tick(performance.now()))
+    this.#records.clean(this.#context.clock.now())
+  }
+
+  #ask(operation: Operation): Promise<Outcome> {
+    const node = this.#node
+    if (!node) return Promise.reject(new StoreUnavailableError('this node of the mesh is closed'))
+    const request = (this.#request += 1)
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        node.giveUp(request)
+        this.#settle(request, { kind: 'retry' })
+      }, this.#context.deadlineMs * 0.9)
+      this.#asked.set(request, { settle: resolve, timer })
+      this.#carryOut(node.request(performance.now(), request, operation))
+    })
+  }
+
+  #settle(request: number, outcome: Outcome): void {
+    const asked = this.#asked.get(request)
+    if (!asked) return
+    this.#asked.delete(request)
+    clearTimeout(asked.timer)
+    asked.settle(outcome)
+  }
+
+  #carryOut(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === 'send') this.#transport?.send(effect.to, effect.message)
+      else if (effect.kind === 'outcome') this.#settle(effect.request, effect.outcome)
+      else this.#tell(effect)
+    }
+  }
+
+  #tell({ name, view }: Extract<Effect, { kind: 'event' }>): void {
+    if (name === 'left') this.#onLeft()
+    if (name !== 'view') return
+    this.#context.logger.info({ members: view.members.map(({ address }) => address) }, 'the mesh has a new view')
+    this.#onView()
+  }
+}
+
+async function toAddresses(peers: MeshPeers): Promise<readonly string[]> {
+  if (typeof peers === 'function') return peers()
+  if (!('dns' in peers)) return peers
+  const found = await lookup(peers.dns, { all: true })
+  return found.map(({ address, family }) => `${family === 6 ? `[${address}]` : address}:${peers.port ?? DEFAULT_PORT}`)
+}
+
+function unexpected(outcome: Outcome): never {
+  const why =
+    outcome.kind === 'underReplicated'
+      ? 'fewer copies than minCopies are alive'
+      : 'its owner could not be asked in time; another node may be failing'
+  throw new StoreUnavailableError(`the mesh did not carry it out: ${why}`)
+}
