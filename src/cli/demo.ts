@@ -1,6 +1,6 @@
 import { describeExit } from '../fleet/child.ts'
 import { controlFleet } from '../fleet/control.ts'
-import { type FleetAffinity, startFleet } from '../fleet/fleet.ts'
+import { type FleetAffinity, startFleet, toNodeNames } from '../fleet/fleet.ts'
 import type { DemoNodeSettings } from '../fleet/node.ts'
 import { type FleetStoreName, openFleetStore } from '../fleet/stores.ts'
 import { takeTour, TourError } from '../fleet/tour.ts'
@@ -31,7 +31,7 @@ export async function runDemo(options: DemoOptions, { stdout, stderr, signal }: 
   const { store, affinity, nodes, port, folder, redisUrl, once } = options
   const onOutput = (program: string, text: string): void => complain(`${program}: ${text.trimEnd()}`)
   try {
-    await using place = await openFleetStore({ name: store, folder, redisUrl, onOutput })
+    await using place = await openFleetStore({ name: store, nodes: toNodeNames(nodes), folder, redisUrl, onOutput })
     signal.throwIfAborted()
     const settings = { store: place.store } satisfies DemoNodeSettings
     await using fleet = await startFleet({ nodes, settings, affinity, port, onOutput })

@@ -75,7 +75,7 @@ export interface FleetEvents {
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const { nodes = 3, affinity = 'ip-hash', port = 0, failTimeout = FAIL_TIMEOUT_DEFAULT_MS } = options
   const start = toStarter(options)
-  const names = Array.from({ length: nodes }, (_, index) => `node-${index + 1}`)
+  const names = toNodeNames(nodes)
   const results = await Promise.allSettled(names.map(async (name) => new Member(name, await start(name, 0))))
   const members = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   try {
@@ -234,4 +234,9 @@ async function listen(gateway: Gateway, wished: number): Promise<string> {
       if (!isTaken || port >= wished + PORTS_TRIED || port >= 65_535) throw error
     }
   }
+}
+
+/** What the nodes of a fleet of this size are called. */
+export function toNodeNames(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `node-${index + 1}`)
 }

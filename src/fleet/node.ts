@@ -15,8 +15,10 @@ export interface DemoNodeSettings {
 
 await runProgram<DemoNodeSettings>(async ({ name, port, settings: { store } }, secret) => {
   const sessions = createSessions<ShopData>({
-    store: await toStore(store),
+    store: await toStore(store, name),
     secret,
+    // Views come and go while nodes are killed for show; what is wrong is an error.
+    logger: { info() {}, warn() {}, error: (facts, message) => console.error(`sojourn: ${message}`, facts) },
     initial: () => ({ views: 0, cart: [] }),
   })
   await sessions.ready()
@@ -45,10 +47,15 @@ await runProgram<DemoNodeSettings>(async ({ name, port, settings: { store } }, s
 })
 
 /** Only what a store needs is loaded. */
-async function toStore(store: FleetStore): Promise<StoreDefinition> {
+async function toStore(store: FleetStore, node: string): Promise<StoreDefinition> {
   switch (store.name) {
     case 'memory':
       return memoryStore()
+    case 'mesh': {
+      const peers = Object.values(store.ports).map((port) => `127.0.0.1:${port}`)
+      const listen = { host: '127.0.0.1', port: store.ports[node] ?? 0 }
+      return (await import('../stores/mesh/index.ts')).meshStore({ listen, peers })
+    }
     case 'sqlite':
       return (await import('../stores/sqlite/index.ts')).sqliteStore({ path: store.path })
     case 'redis':

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { type Child, startChild, toSibling } from './child.ts'
 import type { RedisKeeperSettings } from './redis-keeper.ts'
 
-export const FLEET_STORES = ['sqlite', 'redis', 'memory'] as const
+export const FLEET_STORES = ['sqlite', 'redis', 'mesh', 'memory'] as const
 
 /** Which store a fleet runs on. */
 export type FleetStoreName = (typeof FLEET_STORES)[number]
@@ -20,10 +20,14 @@ export type FleetStore =
   /** `temporary` is a folder that the last process to go removes. */
   | { readonly name: 'sqlite'; readonly path: string; readonly temporary?: string }
   | { readonly name: 'redis'; readonly url: string; readonly keyPrefix: string }
+  /** The port on which each node listens for the others, by the node's name. */
+  | { readonly name: 'mesh'; readonly ports: Readonly<Record<string, number>> }
 
 /** Options of {@link openFleetStore}. */
 export interface FleetStoreOptions {
   readonly name: FleetStoreName
+  /** Names of the fleet's nodes. */
+  readonly nodes: readonly string[]
   /** Folder of the SQLite file, which stays. Default: a temporary one. */
   readonly folder?: string | undefined
   /** A Redis that is there already. Default: a redis-server of the fleet's own. */
@@ -46,6 +50,11 @@ export async function openFleetStore(options: FleetStoreOptions): Promise<OpenFl
   switch (options.name) {
     case 'memory':
       return toOpen({ name: 'memory' }, "in each node's own memory")
+    case 'mesh': {
+      const ports: Record<string, number> = {}
+      for (const name of options.nodes) ports[name] = await freePort()
+      return toOpen({ name: 'mesh', ports }, 'replicated between the nodes')
+    }
     case 'sqlite':
       return openSqlite(options)
     case 'redis':

@@ -52,8 +52,9 @@ const memoryExcuses: readonly LawExcuse[] = [
 ]
 
 /** What each of Sojourn's stores does not keep. `docs/laws.md` has it as a table. */
-export const storeExcuses: Readonly<Record<'memory' | 'sqlite' | 'redis', readonly LawExcuse[]>> = {
+export const storeExcuses: Readonly<Record<'memory' | 'sqlite' | 'redis' | 'mesh', readonly LawExcuse[]>> = {
   memory: memoryExcuses,
   sqlite: [],
   redis: [],
+  mesh: [],
 }

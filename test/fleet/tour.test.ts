@@ -17,7 +17,7 @@ describe("the demo's visit fails", () => {
   })
 
   test('where a node knows a session that it should not', async () => {
-    await using place = await openFleetStore({ name: 'sqlite' })
+    await using place = await openFleetStore({ name: 'sqlite', nodes: [] })
     await using fleet = await start(place.store)
     await assert.rejects(takeTour({ fleet, store: 'memory', affinity: 'ip-hash', print }), {
       message: /^step 5\. Ask node-\d .*: it should know no session; observed: .* user ada, cart tea$/,

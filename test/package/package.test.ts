@@ -33,6 +33,7 @@ const PAYS_FOR: Readonly<Record<string, { rooms: readonly string[]; packages: re
   '.': { rooms: ['core', 'token', 'stores/memory'], packages: ['cookie', 'devalue'] },
   './sqlite': { rooms: ['core', 'token', 'stores/sqlite'], packages: ['cookie', 'devalue'] },
   './redis': { rooms: ['core', 'token', 'stores/redis'], packages: ['cookie', 'devalue'] },
+  './mesh': { rooms: ['core', 'token', 'stores/mesh'], packages: ['cookie', 'devalue'] },
   './node': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
   './express': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
   './express/types': { rooms: ['adapters'], packages: [] },
@@ -80,6 +81,7 @@ test('every entry can be imported from the packed package, and exports what is d
   ])
   assert.deepEqual(names['./sqlite'], ['sqliteStore'])
   assert.deepEqual(names['./redis'], ['redisStore'])
+  assert.deepEqual(names['./mesh'], ['meshStore'])
   assert.deepEqual(names['./express'], ['session'])
   assert.deepEqual(names['./fastify'], ['session'])
   assert.deepEqual(names['./testing'], ['createTestClock', 'createTestSessions', 'issue'])

@@ -1,6 +1,8 @@
 /**
  * Sessions that the servers replicate among themselves: nothing beside the application.
  *
+ * Exported from `sojourn/mesh`.
+ *
  * @module
  */
 import type { StoreDefinition } from '../../core/index.ts'
