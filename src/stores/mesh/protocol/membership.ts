@@ -9,6 +9,7 @@ import {
   LEASE_OVER_MS,
   PROPOSAL_MS,
   RANK_MS,
+  STARTUP_ALONE_MS,
   STARTUP_MS,
   STUCK_MS,
 } from './times.ts'
@@ -57,7 +58,8 @@ export class Membership {
   readonly #options: MembershipOptions
   readonly #outbox: Outbox
   readonly #peers = new Map<NodeId, Peer>()
-  readonly #startedAt: number
+  /** Since when it listens for others without having been paused. */
+  #startedAt: number
   /** The highest ballot that was proposed, accepted or installed anywhere, as far as this node has heard. */
   #seen: Ballot
   /** Accepted and not installed: this node has left its view, and serves nothing until the next is installed. */
@@ -184,7 +186,10 @@ export class Membership {
 
   /** @returns whether a view was installed */
   tick(nowMs: number): boolean {
-    if (nowMs - this.#tickedAt > GAP_MS) for (const peer of this.#peers.values()) peer.heardAt = nowMs
+    if (nowMs - this.#tickedAt > GAP_MS) {
+      for (const peer of this.#peers.values()) peer.heardAt = nowMs
+      this.#startedAt = nowMs
+    }
     this.#tickedAt = nowMs
     if (nowMs - this.#beatAt >= HEARTBEAT_EVERY_MS) {
       this.#beatAt = nowMs
@@ -281,7 +286,7 @@ export class Membership {
     const known = this.view.members.filter(({ id }) => has(wanted, id) || has(leaving, id)).length
     if (this.#options.onPartition === 'majority' && this.hasView && known <= this.view.members.length / 2) return false
     if (this.hasView || wanted.some(({ id }) => (this.#peers.get(id)?.view.number ?? 0) > 0)) return true
-    if (nowMs - this.#startedAt < STARTUP_MS) return false
+    if (nowMs - this.#startedAt < (wanted.length > 1 ? STARTUP_MS : STARTUP_ALONE_MS)) return false
     return this.#options.onPartition === 'serve' || wanted.length > this.#options.expectedNodes / 2
   }
 

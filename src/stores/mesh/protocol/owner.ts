@@ -123,7 +123,7 @@ export class Owner {
 
   #giveBack(key: string, work: Work): void {
     this.#works.delete(key)
-    work.commit?.takeBack()
+    if (!this.#sureness.isContinuous) work.commit?.takeBack()
     for (const task of work.tasks) {
       if (task.kind === 'operation') task.finish({ kind: 'retry' })
       else task.finish(false)

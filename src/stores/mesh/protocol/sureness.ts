@@ -33,6 +33,11 @@ export class Sureness {
     this.#depth = this.#before ? this.#before.#depth + 1 : 0
   }
 
+  /** Whether everybody comes from one view, so that nobody else has owned a key meanwhile. */
+  get isContinuous(): boolean {
+    return this.#before !== undefined
+  }
+
   owner(key: string): string | undefined {
     return holdersOf(this.view, key, this.#options.copies)[0]?.id
   }

@@ -8,8 +8,11 @@ export const LEASE_MS = 1_000
 /** How long a member that is left out of a view has not been granted a lease: a tenth for clocks that run at different speeds. */
 export const LEASE_OVER_MS = 1_100
 
-/** A new node listens so long for a fleet that exists before it begins one. */
+/** A new node listens so long for a fleet that exists before it begins one with the others that it hears. */
 export const STARTUP_MS = 1_000
+
+/** The same where it hears nobody: it may be the first, or its connections are slow to stand. */
+export const STARTUP_ALONE_MS = 3_000
 
 /** A proposal that is not decided by then is dropped. */
 export const PROPOSAL_MS = 500
