@@ -28,8 +28,8 @@ export function createSessions<Data extends object = Record<string, unknown>>(
   options: SessionsOptions<Data>,
 ): Sessions<Data> {
   return openSessions(options, {
-    clock: options.clock ?? { now: Date.now },
-    logger: options.logger ?? createConsoleLogger(),
+    clock: options?.clock ?? { now: Date.now },
+    logger: options?.logger ?? createConsoleLogger(),
   })
 }
 

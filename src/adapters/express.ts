@@ -7,6 +7,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Sessions } from '../core/index.ts'
+import { checkArguments } from './arguments.ts'
 import { holdResponse } from './gate.ts'
 import { setHeadersOf } from './head.ts'
 
@@ -51,6 +52,7 @@ export function session<Data extends object>(
   sessions: Sessions<Data>,
   options: ExpressSessionOptions = {},
 ): SessionMiddleware {
+  checkArguments('app.use(session(sessions))', sessions, options, ['skip'])
   const { skip } = options
   return (request, response, next) => {
     if (skip?.(request)) {

@@ -9,6 +9,7 @@ import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeader, ServerRe
 import { Stream } from 'node:stream'
 import type { Session, Sessions } from '../core/index.ts'
 import { answerError } from './answer.ts'
+import { checkArguments } from './arguments.ts'
 import { holdResponse } from './gate.ts'
 import { headersOf, statusOf } from './head.ts'
 
@@ -72,6 +73,7 @@ export function session<Data extends object>(
   sessions: Sessions<Data>,
   options: FastifySessionOptions = {},
 ): SessionPlugin {
+  checkArguments('app.register(session(sessions))', sessions, options, ['skip'])
   const { skip } = options
   const exchanges = new WeakMap<object, Exchange<Data>>()
 

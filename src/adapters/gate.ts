@@ -78,15 +78,18 @@ class Gate {
 
   close(): void {
     const response = this.#response
-    // Never taken off again: middleware that was added later has wrapped them.
+    this.#standInFront() // never taken off again: middleware that was added later has wrapped them
+    response.on('pipe', (source: Source) => this.#sources.add(source))
+  }
+
+  #standInFront(): void {
     const methods: Methods = {
       writeHead: (...args) => this.#writeHead(args),
       flushHeaders: () => this.#flushHeaders(),
       write: (...args) => this.#write(args),
       end: (...args) => this.#end(args),
     }
-    Object.assign(response, methods)
-    response.on('pipe', (source: Source) => this.#sources.add(source))
+    Object.assign(this.#response, methods)
   }
 
   #writeHead(args: unknown[]): unknown {
@@ -192,6 +195,7 @@ class Gate {
     this.#reopen()
     this.#state = 'failed'
     resetHead(response, this.#before, error)
+    this.#standInFront() // what wrapped them later, as compression does, is done with its response and would swallow another
     for (const [name, value] of lines) response.appendHeader(name, value)
     for (const source of this.#sources) source.unpipe?.(response)
     const abandon = (): void => this.#abandon(error)

@@ -8,6 +8,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Session, type Sessions, SojournError } from '../core/index.ts'
 import { answerError } from './answer.ts'
+import { checkArguments } from './arguments.ts'
 import { holdResponse } from './gate.ts'
 import { setHeadersOf } from './head.ts'
 
@@ -52,6 +53,8 @@ export function withSession<Data extends object>(
   handler: NodeHandler,
   options: NodeSessionOptions = {},
 ): (request: IncomingMessage, response: ServerResponse) => void {
+  checkArguments('withSession(sessions, handler)', sessions, options, ['skip', 'onError'])
+  if (typeof handler !== 'function') throw new TypeError('withSession(sessions, handler): handler is a function')
   const { skip, onError = answerAndPrint } = options
   return (request, response) => {
     const fail = (error: unknown): void => onError(error, request, response)

@@ -17,13 +17,23 @@ export function encodeValue(field: string, value: unknown): string {
     return EXACT_MARK + stringify(value, { refused: refuseInexact })
   } catch (error) {
     const path = error instanceof DevalueError ? error.path : ''
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = reasonOf(error)
     throw new UnstorableValueError(
       field,
       `session field ${JSON.stringify(field)} cannot be stored${path ? ` at ${path}` : ''}: ${reason}; keep plain data, Date, Map, Set or BigInt in it`,
       error,
     )
   }
+}
+
+/** devalue's reasons in the words of who keeps a session. */
+function reasonOf(error: unknown): string {
+  if (error instanceof RangeError) return 'it is nested too deeply'
+  if (!(error instanceof DevalueError)) return error instanceof Error ? error.message : String(error)
+  const made = (error.value as { constructor?: { name?: string } } | null | undefined)?.constructor?.name
+  if (error.message.includes('Promise')) return 'cannot keep a promise (await it first)'
+  if (error.message.endsWith('non-POJOs')) return `cannot keep an instance of ${made ?? 'a class'}`
+  return error.message.replace('stringify', 'keep')
 }
 
 /** Inverse of {@link encodeValue}. @throws SessionInvalidError when the stored text is damaged */

@@ -82,7 +82,7 @@ export class Engine<Data extends object> {
   }
 
   async #makeInitial(): Promise<object> {
-    if (this.#initial) return this.#initial()
+    if (this.#initial) return checkInitial(this.#initial())
     if (!this.#schema) return {}
     const result = await this.#schema['~standard'].validate({})
     return result.issues ? {} : result.value
@@ -112,4 +112,12 @@ export class Engine<Data extends object> {
       throw new SessionInvalidError(`${where} does not fit the schema: ${issue.message}`, field)
     }
   }
+}
+
+/** `() => { views: 0 }` returns nothing, and the fields of an async function's promise are none. */
+function checkInitial(values: object): object {
+  if (typeof values === 'object' && values !== null && !Array.isArray(values) && !(values instanceof Promise)) {
+    return values
+  }
+  throw new TypeError('initial() must return an object of fields, at once: () => ({ views: 0 }), with the parentheses')
 }

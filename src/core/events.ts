@@ -37,7 +37,12 @@ export type SessionEventName = keyof SessionEvents
 export type SessionListener<N extends SessionEventName> = (event: SessionEvents[N]) => void
 
 /** What is logged without being asked for, at which level. */
-const LOGGED: Partial<Record<SessionEventName, { level: 'warn' | 'error'; message: string }>> = {
+const LOGGED: Record<SessionEventName, { level: 'warn' | 'error'; message: string } | undefined> = {
+  created: undefined,
+  login: undefined,
+  ended: undefined,
+  superseded: undefined,
+  tokenRefused: undefined,
   stolen: { level: 'warn', message: 'a token was used after its successor; the session was ended' },
   stale: { level: 'warn', message: 'a client has seen a newer version than the store has: the store lost changes' },
   lateChange: { level: 'warn', message: 'session fields were assigned after the response had begun; call save()' },
@@ -56,8 +61,15 @@ export class EventBus {
     this.#logger = logger
   }
 
-  /** @returns a function that removes the listener */
+  /**
+   * @returns a function that removes the listener
+   * @throws TypeError for a name that is none, since an alarm that never rings looks like peace
+   */
   on<N extends SessionEventName>(name: N, listener: SessionListener<N>): () => void {
+    if (!Object.hasOwn(LOGGED, name)) {
+      throw new TypeError(`there is no event ${JSON.stringify(name)}; the events are ${Object.keys(LOGGED).join(', ')}`)
+    }
+    if (typeof listener !== 'function') throw new TypeError(`on(${JSON.stringify(name)}, listener): give a function`)
     const listeners = this.#listeners.get(name) ?? new Set()
     this.#listeners.set(name, listeners)
     listeners.add(listener)

@@ -72,6 +72,8 @@ export class OpenSession<Data extends object> implements Session<Data> {
     this.#unattended = opening.unattended ?? false
     this.#cookies = new ResponseCookies(engine.policy.cookie, engine.tokens, opening.successor)
     for (const name of opening.resetFields ?? []) this.#fields.reset(name, opening.initial)
+    // `session.views = 1` for `session.data.views = 1` would be lost without a word.
+    Object.preventExtensions(this)
   }
 
   get key(): string {
@@ -104,6 +106,9 @@ export class OpenSession<Data extends object> implements Session<Data> {
   }
 
   set data(values: Data) {
+    if (typeof values !== 'object' || values === null || Array.isArray(values)) {
+      throw new TypeError('session.data is an object of fields; to empty it assign what initial() gives, or logout()')
+    }
     this.#fields.replace(values)
   }
 
@@ -120,9 +125,13 @@ export class OpenSession<Data extends object> implements Session<Data> {
         `login(user): a user is text of 1 to ${USER_LENGTH_MAX} characters; for a number give String(id)`,
       )
     }
+    const { data } = options
+    if (data !== undefined && data !== 'keep' && data !== 'reset') {
+      throw new TypeError("login(user, { data }): data is 'keep' or 'reset'")
+    }
     await this.#turn(async () => {
       this.#assertNotSent('login')
-      if (options.data === 'reset') this.#fields.replace(await this.#engine.initial())
+      if (data === 'reset') this.#fields.replace(await this.#engine.initial())
       if (this.#state.kind === 'live' && (await this.#loginLive(user))) return
       if (this.#state.kind === 'live') await this.#leaveDeadSession()
       if (this.#state.kind === 'detached') this.#becomeNew() // its data is `initial()` and what the handler assigned
@@ -201,15 +210,18 @@ export class OpenSession<Data extends object> implements Session<Data> {
   }
 
   async #update(field: string, compute: (value: unknown) => unknown): Promise<unknown> {
+    if (typeof field !== 'string' || typeof compute !== 'function') {
+      throw new TypeError("update(field, compute) takes a field's name and a function: update('views', (n) => n + 1)")
+    }
     this.#assertAttached()
     if (this.#state.kind === 'empty') {
-      const value = compute(this.#fields.base(field).value)
+      const value = computed(field, compute, this.#fields.base(field).value)
       await this.#create({ computed: { [field]: value } })
       return value
     }
     for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts++) {
       const { stamp, value, changed } = this.#fields.base(field)
-      const next = compute(value)
+      const next = computed(field, compute, value)
       const changes = new Map([[field, encodeField(field, next)]])
       await this.#check(changes, { [field]: next })
       const result = await this.#apply({ fields: changes, ...(changed ? {} : { expect: { field, stamp } }) })
@@ -401,4 +413,14 @@ export class OpenSession<Data extends object> implements Session<Data> {
       `${what} sets a cookie, and the response has begun already; do it before the first byte`,
     )
   }
+}
+
+/** @throws TypeError for a promise: `compute` may be called again, and what it has awaited would be stale by then */
+function computed(field: string, compute: (value: unknown) => unknown, value: unknown): unknown {
+  const result = compute(value)
+  if (!(result instanceof Promise)) return result
+  result.catch(() => {})
+  throw new TypeError(
+    `update(${JSON.stringify(field)}): its function must be synchronous; await before update(), and compute in it`,
+  )
 }

@@ -72,6 +72,9 @@ const OPTION_NAMES: readonly (keyof SessionsOptions<object>)[] = [
 
 /** @throws TypeError that names the option and what it may be */
 export function toPolicy<Data extends object>(options: SessionsOptions<Data>): Policy {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError('createSessions needs options; at least a store and a secret: { store: memoryStore(), secret }')
+  }
   for (const name of Object.keys(options)) {
     if (!OPTION_NAMES.some((known) => known === name)) {
       throw new TypeError(
@@ -79,9 +82,13 @@ export function toPolicy<Data extends object>(options: SessionsOptions<Data>): P
       )
     }
   }
+  if (typeof options.store === 'function') {
+    throw new TypeError('store is a function that was not called; write memoryStore(), with the parentheses')
+  }
   if (typeof options.store?.open !== 'function') {
     throw new TypeError('store is missing; give memoryStore(), sqliteStore(), redisStore() or another store definition')
   }
+  checkParts(options)
   const onInvalid = options.onInvalid ?? 'reset-field'
   if (!['reset-field', 'end', 'error'].includes(onInvalid))
     throw new TypeError("onInvalid is 'reset-field', 'end' or 'error'")
@@ -104,6 +111,28 @@ export function toPolicy<Data extends object>(options: SessionsOptions<Data>): P
     cookie: toCookiePolicy(options.cookie),
     onInvalid,
   }
+}
+
+/** What would otherwise fail only when the first visitor needs it. */
+function checkParts<Data extends object>({ initial, schema, logger, clock }: SessionsOptions<Data>): void {
+  if (initial !== undefined && typeof initial !== 'function') {
+    throw new TypeError('initial is a function, so that each session has objects of its own: () => ({ cart: [] })')
+  }
+  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
+    throw new TypeError(
+      'schema is no Standard Schema; give one of Zod, Valibot, ArkType or another that has "~standard"',
+    )
+  }
+  if (logger !== undefined && !hasMethods(logger, ['info', 'warn', 'error'])) {
+    throw new TypeError('logger has info, warn and error, as pino and the console have; leave it out for the console')
+  }
+  if (clock !== undefined && !hasMethods(clock, ['now'])) {
+    throw new TypeError('clock has now(), milliseconds since 1970; leave it out for the system clock')
+  }
+}
+
+function hasMethods(thing: object | null, names: readonly string[]): boolean {
+  return names.every((name) => typeof (thing as Readonly<Record<string, unknown>> | null)?.[name] === 'function')
 }
 
 /** When a session ends if nothing more happens. A stored end counts too, so that a policy change never lengthens a life that had an end. */

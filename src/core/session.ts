@@ -3,7 +3,10 @@ export type HeaderLine = [name: string, value: string]
 
 /** Options of {@link Session.login}. */
 export interface LoginOptions {
-  /** Keep what the visitor had before (a cart), or start from `initial()`. Default: `'keep'`. */
+  /**
+   * Keep what the visitor had before (a cart), or start from `initial()`. Default: `'keep'`, which also hands on what
+   * another user who is still logged in had: give `'reset'` there, or `logout()` first.
+   */
   data?: 'keep' | 'reset'
 }
 

@@ -127,7 +127,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
     throw new SojournError(
       'no_session',
       500,
-      'sessions.of(request): no session was opened for this request; register the adapter before this handler, such as app.use(session(sessions))',
+      'sessions.of(request): no session was opened for this request; register the adapter before this handler (Express: app.use(session(sessions)), Fastify: app.register(session(sessions))), and see whether its `skip` leaves this request out',
     )
   }
 

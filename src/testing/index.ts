@@ -39,19 +39,21 @@ export interface IssuedSession {
 /**
  * Stores a session and gives its cookie, as if a visitor had made it.
  *
- * @throws TypeError when there is neither a user nor data: such a session is never stored
+ * @throws TypeError when there is neither a user nor data that differs from `initial()`: such a session is never stored
  */
 export async function issue<Data extends object>(
   sessions: Sessions<Data>,
   { user, data }: IssueOptions<Data> = {},
 ): Promise<IssuedSession> {
-  if (user === undefined && data === undefined) {
-    throw new TypeError('issue(): give a user or data; a visitor whose session holds nothing has no cookie')
-  }
   const session = await sessions.open({ headers: {} })
   Object.assign(session.data, data)
   if (user !== undefined) await session.login(user)
   const headers = await sessions.commit(session)
+  if (headers.length === 0) {
+    throw new TypeError(
+      'issue(): give a user or data that differs from initial(); a visitor whose session holds nothing has no cookie',
+    )
+  }
   return { key: session.key, cookie: headers.map(([, line]) => line.slice(0, line.indexOf(';'))).join('; ') }
 }
 

@@ -32,9 +32,20 @@ export interface CookiePolicy {
 }
 
 const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+const OPTION_TYPES: Readonly<Record<keyof CookieOptions, string>> = {
+  name: 'string', secure: 'boolean', sameSite: 'string', domain: 'string', path: 'string', partitioned: 'boolean',
+} // prettier-ignore
+/** What other session libraries take, and what to do instead. */
+const ADVICE: ReadonlyMap<string, string> = new Map([
+  ['httpOnly', 'the cookie is always HttpOnly'],
+  ['maxAge', 'the browser keeps the cookie until it is closed; idleTimeout and absoluteTimeout end the session'],
+  ['expires', 'the browser keeps the cookie until it is closed; idleTimeout and absoluteTimeout end the session'],
+  ['signed', 'the token is always signed'],
+])
 
 /** @throws TypeError where a name, a prefix and the attributes do not fit together */
 export function toCookiePolicy(options: CookieOptions = {}): CookiePolicy {
+  checkTypes(options)
   const { secure = true, sameSite = 'lax', domain, path, partitioned = false } = options
   const name = options.name ?? (secure && domain === undefined && path === undefined ? '__Host-sid' : 'sid')
   if (!COOKIE_NAME.test(name))
@@ -57,6 +68,23 @@ export function toCookiePolicy(options: CookieOptions = {}): CookiePolicy {
   if (partitioned) attributes.partitioned = true
   stringifySetCookie({ name, value: '', ...attributes }) // throws a TypeError for a bad domain or path
   return { name, hintName: `${name}-v`, secure, attributes }
+}
+
+/** A misspelt option must not leave the cookie weaker than its author believes. */
+function checkTypes(options: CookieOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`cookie is an object of options: ${Object.keys(OPTION_TYPES).join(', ')}`)
+  }
+  for (const [name, value] of Object.entries(options)) {
+    const type = Object.hasOwn(OPTION_TYPES, name) ? OPTION_TYPES[name as keyof CookieOptions] : undefined
+    if (type === undefined) {
+      const advice = ADVICE.get(name) ?? `its options are ${Object.keys(OPTION_TYPES).join(', ')}`
+      throw new TypeError(`cookie has no option ${JSON.stringify(name)}; ${advice}`)
+    }
+    if (value === undefined || typeof value === type) continue
+    const advice = name === 'sameSite' ? "'lax', 'strict' or 'none'" : type === 'boolean' ? 'true or false' : 'text'
+    throw new TypeError(`cookie.${name} is ${advice}`)
+  }
 }
 
 /** The Set-Cookie line that gives the client a cookie of this value. */

@@ -41,7 +41,10 @@ export function createKeyRing(option: SecretOption): KeyRing {
 
 function checkSecret(secret: unknown, index: number): string {
   const where = index === 0 ? 'secret' : `secret ${index + 1}`
-  if (typeof secret !== 'string' || secret === '') {
+  if (secret !== undefined && secret !== null && typeof secret !== 'string') {
+    throw new TypeError(`${where} is not text; for bytes give them as text, such as bytes.toString('base64url')`)
+  }
+  if (secret === undefined || secret === null || secret === '') {
     throw new TypeError(`${where} is missing (is the environment variable set?); ${HOW_TO_MAKE_ONE}`)
   }
   if (secret.length < SECRET_CHARACTERS_MIN) {

@@ -48,6 +48,24 @@ describe('a held response', () => {
     assert.equal((await exchange.response).body.length, 32 * 1024 * 1024)
   })
 
+  test('a wrapper that was added later, and has ended its response, does not swallow the answer to a failed commit', async () => {
+    await using server = await serve((_, response) => {
+      hold(response, { commit: () => Promise.reject(new StoreUnavailableError('away')) })
+      const end = response.end.bind(response)
+      let isEnded = false
+      const endOnce = (chunk: string): ServerResponse => {
+        if (isEnded) return response
+        isEnded = true
+        return end(`wrapped ${chunk}`)
+      }
+      Object.assign(response, { end: endOnce })
+      response.end('page')
+    })
+    const response = await ask(server.port, { path: '/' }).response
+    assert.equal(response.status, 503)
+    assert.equal(response.text, 'refused')
+  })
+
   test('wrong arguments throw to who gave them, and the response can still be made', async () => {
     const seen: unknown[] = []
     await using server = await serve((_, response) => {

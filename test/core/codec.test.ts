@@ -176,3 +176,24 @@ suite('codec: damage', () => {
     )
   })
 })
+
+suite('codec: the reason of a refusal', () => {
+  class Cart {
+    items = []
+  }
+  let deep: object = {}
+  for (let depth = 0; depth < 20_000; depth++) deep = { deep }
+  const cases: [unknown, RegExp][] = [
+    [new Cart(), /"f" cannot be stored: cannot keep an instance of Cart; keep plain data/],
+    [{ a: [new Cart()] }, /at \.a\[0\]: cannot keep an instance of Cart/],
+    [Promise.resolve(1), /a promise \(await it first\)/],
+    [() => 1, /keep a function/],
+    [Symbol('s'), /keep a Symbol/],
+    [deep, /nested too deeply/],
+  ]
+  for (const [value, message] of cases) {
+    test(`is in the words of who keeps a session: ${message.source}`, () => {
+      assert.throws(() => encodeValue('f', value), { code: 'unstorable_value', field: 'f', message })
+    })
+  }
+})

@@ -20,6 +20,17 @@ suite('events', () => {
     assert.deepEqual(logged, Array(2).fill('a listener of sessions.on() failed'))
   })
 
+  test('a name that is no event, and a listener that is no function, are a TypeError', () => {
+    const { sessions } = createFleet()
+    for (const name of ['logut', 'toString', undefined]) {
+      assert.throws(() => sessions.on(name as 'login', () => {}), {
+        name: 'TypeError',
+        message: /the events are .*login/,
+      })
+    }
+    assert.throws(() => sessions.on('login', undefined as never), { name: 'TypeError', message: /give a function/ })
+  })
+
   test('a listener that was removed hears no more, and every event is counted', async () => {
     const { sessions } = createFleet()
     let heardCount = 0

@@ -30,6 +30,13 @@ suite('login', () => {
     assert.deepEqual(await resetting.visit(sessions, ({ data }) => ({ ...data })), { n: 0, list: [] })
   })
 
+  test('with options that are none is a TypeError', async () => {
+    const { sessions } = createFleet()
+    const session = await sessions.open({ headers: {} })
+    await assert.rejects(session.login('ann', { data: 'clear' as 'reset' }), { name: 'TypeError', message: /'reset'/ })
+    assert.equal(session.user, null)
+  })
+
   test('of a visitor who had no session is one call', async () => {
     const { sessions, store, eventNames } = createFleet()
     const client = new Client()

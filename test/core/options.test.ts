@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { toMilliseconds } from '../../src/core/duration.ts'
+import { createSessions } from '../../src/index.ts'
 import { createFleet } from './fleet.ts'
 
 suite('durations', () => {
@@ -53,6 +54,13 @@ suite('options of createSessions', () => {
     [{ idleTimeOut: '5m' }, /no option "idleTimeOut".*idleTimeout/],
     [{ store: undefined }, /store is missing.*memoryStore/],
     [{ store: {} }, /store is missing/],
+    [{ store: () => ({}) }, /not called/],
+    [{ secret: 42 }, /not text/],
+    [{ initial: { n: 0 } }, /initial is a function/],
+    [{ schema: { n: 'number' } }, /Standard Schema/],
+    [{ logger: {} }, /logger has info, warn and error/],
+    [{ clock: {} }, /clock has now/],
+    [{ cookie: { samesite: 'strict' } }, /cookie has no option "samesite".*sameSite/],
     [{ secret: undefined }, /secret is missing/],
     [{ idleTimeout: '5 minutes' }, /idleTimeout/],
     [{ absoluteTimeout: 0 }, /absoluteTimeout/],
@@ -69,6 +77,19 @@ suite('options of createSessions', () => {
       assert.throws(() => createFleet(options), { name: 'TypeError', message })
     })
   }
+
+  test('no options at all are a TypeError that says what is needed', () => {
+    for (const options of [undefined, null, 'secret']) {
+      assert.throws(() => createSessions(options as never), { name: 'TypeError', message: /store and a secret/ })
+    }
+  })
+
+  test('initial() that returns no object at once is a TypeError that shows how to write it', async () => {
+    for (const initial of [() => undefined, async () => ({ n: 0 }), () => [1], () => null]) {
+      const { sessions } = createFleet({ initial: initial as never })
+      await assert.rejects(sessions.open({ headers: {} }), { name: 'TypeError', message: /\(\{ views: 0 \}\)/ })
+    }
+  })
 
   test('creating opens nothing', () => {
     const { store } = createFleet()

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { StoreTimeoutError } from '../../src/core/errors.ts'
 import { QUEUE_LENGTH_MAX } from '../../src/core/limits.ts'
 import { Turns } from '../../src/core/turns.ts'
 import { createGate } from './fleet.ts'
@@ -31,6 +32,26 @@ suite('turns', () => {
     assert.equal(await turns.run('a', () => Promise.resolve(3)), 3)
     await assert.rejects(failed, /first/)
     await assert.rejects(thrown, /second/)
+  })
+
+  test('who waited for the whole of a turn that timed out fails with it; who came during it has a turn', async () => {
+    const turns = new Turns()
+    const [begun, goOn] = [createGate(), createGate()]
+    const ran: string[] = []
+    const run = (name: string): Promise<void> => turns.run('a', async () => void ran.push(name))
+    const first = turns.run('a', async () => {
+      begun.open()
+      await goOn.opened
+      throw new StoreTimeoutError('no answer')
+    })
+    const before = [run('before'), run('before')]
+    await begun.opened
+    const during = run('during')
+    goOn.open()
+    for (const waiting of [first, ...before]) await assert.rejects(waiting, { code: 'store_timeout' })
+    await during
+    await run('after')
+    assert.deepEqual(ran, ['during', 'after'])
   })
 
   test('more waiting than the limit are refused with 503, and only while it is reached', async () => {

@@ -28,6 +28,25 @@ suite('update', () => {
     assert.equal(onlyRecord(store).fields.get('list')?.value, '["kept for the commit"]')
   })
 
+  test('refuses an asynchronous function, which would lose updates, and what is no function, before it writes', async () => {
+    const { sessions, store } = createFleet()
+    const client = await createVisitor(sessions)
+    const wrong: [unknown, unknown, RegExp][] = [
+      ['n', async (n: number) => n + 1, /"n".*synchronous/],
+      ['n', () => Promise.reject(new Error('late')), /synchronous/],
+      ['n', 5, /takes a field's name and a function/],
+      [(n: number) => n + 1, undefined, /takes a field's name and a function/],
+    ]
+    for (const visitor of [client, new Client()]) {
+      const session = await sessions.open(visitor.request)
+      store.calls.length = 0
+      for (const [field, compute, message] of wrong) {
+        await assert.rejects(session.update(field as 'n', compute as never), { name: 'TypeError', message })
+      }
+      assert.deepEqual(store.calls, [])
+    }
+  })
+
   test('gives its function a copy: what it changes in place counts only as its result', async () => {
     const { sessions } = createFleet()
     const client = await createVisitor(sessions)
@@ -68,16 +87,6 @@ suite('update', () => {
     })
     assert.equal(store.records.size, 0)
     assert.equal(client.cookies.size, 0)
-  })
-
-  test('an asynchronous function is refused', async () => {
-    const { sessions } = createFleet()
-    const client = await createVisitor(sessions)
-    const session = await sessions.open(client.request)
-    await assert.rejects(session.update('n', (async (n: number) => n + 1) as never), {
-      code: 'unstorable_value',
-      field: 'n',
-    })
   })
 })
 

@@ -33,6 +33,16 @@ suite('a visitor who holds nothing', () => {
     assert.deepEqual(store.calls, ['apply', 'read'])
   })
 
+  test('what is set on the session instead of its data is an error, and not lost', async () => {
+    const { sessions } = createFleet()
+    const session = await sessions.open({ headers: {} })
+    assert.throws(() => Object.assign(session, { views: 1 }), { name: 'TypeError', message: /views/ })
+    for (const values of [null, undefined, [1], 'text']) {
+      assert.throws(() => (session.data = values as never), { name: 'TypeError', message: /object of fields/ })
+    }
+    assert.deepEqual({ ...session.data }, { n: 0, list: [] })
+  })
+
   test('a read answers with no cookie, a change with the hint alone', async () => {
     const { sessions } = createFleet()
     const client = await createVisitor(sessions)

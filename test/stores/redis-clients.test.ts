@@ -15,8 +15,13 @@ import { makeRedisStore } from './redis-support.ts'
 
 describe('options of redisStore', () => {
   it('are a client or a url, and not both', () => {
-    for (const options of [{}, { url: undefined }, { url: 'redis://127.0.0.1', client: createClient() }]) {
+    for (const options of [{}, { url: undefined }]) {
       assert.throws(() => redisStore(options), { name: 'TypeError', message: /either a client or a url/ })
+    }
+    const both = { url: 'redis://127.0.0.1', client: createClient() }
+    assert.throws(() => redisStore(both), { name: 'TypeError', message: /not both/ })
+    for (const options of [undefined, null, 'redis://127.0.0.1']) {
+      assert.throws(() => redisStore(options as never), { name: 'TypeError', message: /redisStore\(\{ url \}\)/ })
     }
   })
 

@@ -25,7 +25,10 @@ test("issue() works on an application's own sessions, with data alone too", asyn
 })
 
 test('issue() without a user or data says what to give', async () => {
-  await assert.rejects(createTestSessions().issue(), { name: 'TypeError', message: /give a user or data/ })
+  const sessions = createTestSessions({ initial: () => ({ views: 0 }) })
+  for (const options of [undefined, {}, { data: {} }, { data: { views: 0 } }]) {
+    await assert.rejects(sessions.issue(options), { name: 'TypeError', message: /give a user or data/ })
+  }
 })
 
 test('the clock of test sessions ends a session by its idle timeout', async () => {

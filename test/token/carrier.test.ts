@@ -48,6 +48,32 @@ suite('cookie policy', () => {
     }
   })
 
+  test('an option that is misspelt, or of another library, is a TypeError and never passed over', () => {
+    const wrong: [object | string | null, RegExp][] = [
+      [{ samesite: 'strict' }, /no option "samesite".*sameSite/],
+      [{ httpOnly: false }, /always HttpOnly/],
+      [{ maxAge: 1000 }, /idleTimeout/],
+      [{ secure: 'auto' }, /secure is true or false/],
+      [{ secure: 'false' }, /secure is true or false/],
+      [{ partitioned: 1 }, /partitioned is true or false/],
+      [{ sameSite: true }, /sameSite is 'lax'/],
+      [{ name: 5 }, /name is text/],
+      [{ domain: null }, /domain is text/],
+      [{ path: ['/'] }, /path is text/],
+      [{ toString: 'x' }, /no option "toString"/],
+      ['sid', /object of options/],
+      [null, /object of options/],
+    ]
+    for (const [options, message] of wrong) {
+      assert.throws(
+        () => toCookiePolicy(options as CookieOptions),
+        { name: 'TypeError', message },
+        JSON.stringify(options),
+      )
+    }
+    toCookiePolicy({ name: undefined, secure: undefined, domain: undefined } as object)
+  })
+
   test('a prefix that fits is accepted', () => {
     assert.equal(toCookiePolicy({ name: '__Host-a', path: '/' }).name, '__Host-a')
     assert.equal(toCookiePolicy({ name: '__Secure-a', domain: 'example.org' }).name, '__Secure-a')

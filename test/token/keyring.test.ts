@@ -16,6 +16,12 @@ suite('key ring', () => {
     assert.throws(() => createKeyRing([good, undefined]), { name: 'TypeError', message: /^secret 2 is missing/ })
   })
 
+  test('a secret that is no text is refused as such, since it is not missing', () => {
+    for (const option of [42, Buffer.from(good), {}]) {
+      assert.throws(() => createKeyRing(option as never), { name: 'TypeError', message: /^secret is not text/ })
+    }
+  })
+
   test('a short or guessable secret is refused, and the message does not tell it', () => {
     const bad = [
       'Tr0ub4dor&3', good.slice(0, 31), 'a'.repeat(64), 'abcabcabc'.repeat(5), 'keyboard cat keyboard cat keyboard',

@@ -47,14 +47,20 @@ export interface RedisStoreOptions {
  * @throws TypeError for options that do not fit
  */
 export function redisStore(options: RedisStoreOptions): StoreDefinition {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError('redisStore needs options: redisStore({ url }) or redisStore({ client })')
+  }
   const { client, url, keyPrefix = 'sojourn:', ...others } = options
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) {
     throw new TypeError(`redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, keyPrefix`)
   }
   if (typeof keyPrefix !== 'string') throw new TypeError('keyPrefix is text')
-  if ((client === undefined) === (url === undefined)) {
+  if (client === undefined && url === undefined) {
     throw new TypeError('redisStore needs either a client or a url; a variable of the environment may be unset')
+  }
+  if (client !== undefined && url !== undefined) {
+    throw new TypeError('redisStore takes a client or a url, and not both; leave one out')
   }
   const source = client === undefined ? { url: checkUrl(url) } : { client: toClient(client) }
   return { name: 'redis', shared: true, open: (context) => new RedisStore(source, keyPrefix, context) }

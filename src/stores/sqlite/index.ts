@@ -41,6 +41,9 @@ export interface SqliteStoreOptions {
  * @throws TypeError for options that do not fit, and for `:memory:`, which no other process would see
  */
 export function sqliteStore(options: SqliteStoreOptions): StoreDefinition {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError("sqliteStore needs the path of a file: sqliteStore({ path: './sessions.db' })")
+  }
   const { path, synchronous = 'normal', ...others } = options
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) {
