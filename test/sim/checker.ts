@@ -112,6 +112,7 @@ export class Checker {
   changed(operation: SimOperation, result: ChangeResult): void {
     const history = this.#historyOf(operation.key)
     const earlier = this.#finish(operation, result.outcome)
+    if (result.outcome === 'applied') this.#world.onAcknowledged?.(operation.key)
     if (history.mayBeLost) return
     switch (result.outcome) {
       case 'applied':

@@ -1,3 +1,4 @@
+import type { Version } from '../../src/token/index.ts'
 import type { Action, Cookies } from './server.ts'
 import { Server, withAnswer } from './server.ts'
 import type { SimProcess } from './process.ts'
@@ -39,6 +40,7 @@ export class Clients {
     const server = new Server(this.#world, process)
     const arrive = (): void =>
       server.handle(cookies, action, thinkMs, (answer) => {
+        if (answer?.key && answer.hint && random.chance(0.4)) this.#lookSoon(answer.key, answer.hint)
         const isAborted = random.chance(0.02)
         if (!answer || isAborted) return
         this.#world.after(random.exponential(random.of([1, 1, 20, 200])), () => {
@@ -55,6 +57,14 @@ export class Clients {
       'look', 'look', 'look', 'assign', 'assign', 'assign', 'assign', 'increment', 'increment', 'increment',
       'increment', 'touch', random.of(['rotate', 'login'] as const), random.of(['rotate', 'logout'] as const),
     ] as const) // prettier-ignore
+  }
+
+  /** The next request of a page is there before the last backup is: what the hint is for. */
+  #lookSoon(key: string, hint: Version): void {
+    this.#world.after(this.#world.random.exponential(this.#world.random.of([0.2, 2, 20])), () => {
+      const process = this.#isOver ? undefined : this.#someProcess()
+      if (process) new Server(this.#world, process).look(key, hint, () => undefined)
+    })
   }
 
   /** Reads and ends any session, from anywhere: what administrators do, and what finds a session that has risen. */

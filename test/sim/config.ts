@@ -40,6 +40,7 @@ export interface Wishes {
   readonly faults?: boolean
   readonly nodes?: number
   readonly copies?: number
+  readonly ack?: 'backup' | 'all'
   readonly without?: readonly string[]
   readonly excuseAway?: boolean
 }
@@ -69,6 +70,7 @@ export function drawConfig(random: Random, wishes: Wishes): SimConfig {
     ...config,
     nodes: wishes.nodes ?? config.nodes,
     copies: wishes.copies ?? config.copies,
+    ack: wishes.ack ?? config.ack,
     onPartition: wishes.onPartition ?? config.onPartition,
     isChaotic: wishes.chaos === false ? false : config.isChaotic,
     faultEveryMs: wishes.faults === false ? Infinity : config.faultEveryMs,

@@ -1,3 +1,4 @@
+import { holdersOf } from '../../src/stores/mesh/protocol/placement.ts'
 import type { Covered } from './coverage.ts'
 import type { Host, SimProcess } from './process.ts'
 import { REPAIR_MS, type World } from './world.ts'
@@ -18,6 +19,7 @@ export class Faults {
   /** Ends every fault: partitions heal, who pauses goes on. */
   heal(): void {
     this.#isOver = true
+    this.#world.onAcknowledged = undefined
     for (const undo of this.#undo) undo()
     this.#undo.clear()
     for (const process of this.#world.processes) process.resume()
@@ -71,17 +73,32 @@ export class Faults {
     return isRepaired || config.isMayhem ? processes.filter(({ isLeaving }) => !isLeaving) : []
   }
 
+  /** At any time, or when something has just been acknowledged: then those crash that hold it. */
   #crash(): void {
-    const { random, coverage } = this.#world
-    const removable = this.#removable()
-    if (removable.length === 0) return
-    const process = random.of(removable)
-    const isHostDead = random.chance(0.4)
-    coverage.add(isHostDead ? 'hostCrash' : 'crash')
-    this.#world.kill(process, isHostDead)
-    if (random.chance(0.6)) {
-      const delay = random.of([10, 100, 1_000, 4_000])
-      this.#world.after(random.exponential(delay), () => this.#start(process.host))
+    const { random } = this.#world
+    if (this.#removable().length === 0) return
+    if (random.chance(0.4)) return this.#crashHolders(undefined)
+    this.#world.onAcknowledged = (key) => {
+      this.#world.onAcknowledged = undefined
+      this.#world.after(random.exponential(random.of([0.01, 0.1, 1])), () => !this.#isOver && this.#crashHolders(key))
+    }
+  }
+
+  #crashHolders(key: string | undefined): void {
+    const { random, coverage, config, crashesToBear } = this.#world
+    const removable = random.shuffled(this.#removable())
+    const holders = key && removable[0] ? holdersOf(removable[0].node.view, key, config.copies).map(({ id }) => id) : []
+    const isHolder = ({ member }: SimProcess): boolean => holders.includes(member.id)
+    const victims = [...removable.filter(isHolder), ...removable.filter((process) => !isHolder(process))]
+    const isWorst = config.onPartition === 'serve' && !config.isMayhem && random.chance(0.7)
+    for (const process of victims.slice(0, isWorst ? crashesToBear : 1)) {
+      const isHostDead = random.chance(0.4)
+      coverage.add(isHostDead ? 'hostCrash' : 'crash')
+      this.#world.kill(process, isHostDead)
+      if (random.chance(0.6)) {
+        const delay = random.of([10, 100, 1_000, 4_000])
+        this.#world.after(random.exponential(delay), () => this.#start(process.host))
+      }
     }
   }
 

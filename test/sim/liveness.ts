@@ -56,7 +56,10 @@ function problemOf({ processes, config, coverage }: World, history: SessionHisto
 /** Every node answers for every session, and all say the same. */
 function askEverybody(world: World): void {
   let waiting = 0
-  for (const { key } of world.checker.histories.values()) {
+  const isRefusing = world.config.onPartition === 'majority' && world.coverage.counts.has('lossExcused')
+  for (const { key, mayBeLost, isCreated } of world.checker.histories.values()) {
+    // With `majority`, a key whose holders crashed for good, all of them, stays refused.
+    if (isRefusing && (mayBeLost || !isCreated)) continue
     let first: { at: string; content: string } | undefined
     for (const process of world.processes) {
       waiting += 1

@@ -21,6 +21,8 @@ export class World {
   readonly hosts: Host[] = []
   readonly network: Network
   readonly checker: Checker
+  /** Told when a client's change is acknowledged. */
+  onAcknowledged: ((key: string) => void) | undefined
   now = 0
   /** Whether parts of the fleet may go on by themselves: with `serve`, from a partition to the next common view. */
   isSplit = false
@@ -179,7 +181,8 @@ export class World {
   get #bearable(): number {
     const { ack, copies } = this.config
     const nodes = this.processes.length
-    return Math.min(nodes - 1, ack === 'backup' || copies === 'all' ? 1 : copies - 1)
+    const known = copies === 'all' ? nodes : copies
+    return Math.min(nodes - 1, ack === 'backup' ? 1 : known - 1)
   }
 
   #poll(): void {
