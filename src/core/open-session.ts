@@ -51,6 +51,8 @@ export class OpenSession<Data extends object> implements Session<Data> {
   #graceEndsAt: number
   readonly #cookies: ResponseCookies
   #isSent = false
+  /** What this request has asked for and is not done. */
+  #turnCount = 0
   #isPresented: boolean
   readonly #unattended: boolean
 
@@ -162,6 +164,11 @@ export class OpenSession<Data extends object> implements Session<Data> {
       this.#isSent = true
       return []
     }
+    // What only read does not wait for the writes of other requests.
+    if (this.#engine.turns.isBusy(this.key) && this.#hasNothingToWrite) {
+      this.#isSent = true
+      return this.#cookies.take()
+    }
     await this.#turn(async () => {
       const { version } = this.#meta
       await this.#write('implicit')
@@ -189,6 +196,15 @@ export class OpenSession<Data extends object> implements Session<Data> {
     return this.#state.kind === 'empty' && this.#key === undefined && !this.#fields.isChanged
   }
 
+  get #hasNothingToWrite(): boolean {
+    return this.#turnCount === 0 && this.#cookies.token === undefined && !this.#touchIsDue && !this.#fields.isChanged
+  }
+
+  get #touchIsDue(): boolean {
+    const { policy, clock } = this.#engine
+    return this.#state.kind === 'live' && clock.now() - this.#state.record.lastSeenAt >= policy.touchEveryMs
+  }
+
   get #meta(): RecordMeta {
     if (this.#state.kind === 'live') return this.#state.record
     const now = this.#openedAt
@@ -206,7 +222,12 @@ export class OpenSession<Data extends object> implements Session<Data> {
   /** Runs a task when every earlier change of this node to this session is done. A logout or login in between may have changed the key. */
   async #turn<T>(task: () => Promise<T>): Promise<T> {
     const key = this.key
-    return this.#engine.turns.run(key, () => (this.key === key ? task() : this.#turn(task)))
+    this.#turnCount += 1
+    try {
+      return await this.#engine.turns.run(key, () => (this.key === key ? task() : this.#turn(task)))
+    } finally {
+      this.#turnCount -= 1
+    }
   }
 
   async #update(field: string, compute: (value: unknown) => unknown): Promise<unknown> {
@@ -242,7 +263,6 @@ export class OpenSession<Data extends object> implements Session<Data> {
   }
 
   async #write(how: 'explicit' | 'implicit'): Promise<void> {
-    const { policy, clock } = this.#engine
     if (this.#state.kind === 'detached') {
       if (this.#fields.isChanged) throw this.#state.reason()
       return
@@ -252,8 +272,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
       return
     }
     const changes = this.#fields.changes()
-    const touchIsDue = clock.now() - this.#state.record.lastSeenAt >= policy.touchEveryMs
-    if (changes.size === 0 && !touchIsDue) return
+    if (changes.size === 0 && !this.#touchIsDue) return
     if (changes.size > 0) await this.#check(changes)
     const result = await this.#apply({ fields: changes })
     if (result.outcome === 'applied') this.#fields.applied(changes, result.version)

@@ -70,7 +70,7 @@ export class StoreCalls {
 
   #withinDeadline<T>(name: string, work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const giveUp = (): void => {
         reject(
           this.#isOpen
             ? new StoreTimeoutError(
@@ -78,7 +78,9 @@ export class StoreCalls {
               )
             : new StoreUnavailableError(`the ${this.#name} store was not ready within ${this.#deadlineMs} ms`),
         )
-      }, this.#deadlineMs)
+      }
+      // After a pause of this process its timers come before its sockets, where the answer may be waiting.
+      const timer = setTimeout(() => setImmediate(giveUp), this.#deadlineMs)
       work.then(resolve, reject).finally(() => clearTimeout(timer))
     })
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { stat } from 'node:fs/promises'
 import { suite, test } from 'node:test'
 import { Client, createFleet, createGate, createVisitor } from './fleet.ts'
 
@@ -52,6 +53,35 @@ suite('a store that fails', () => {
     await assert.rejects(sessions.commit(session), { code: 'store_unavailable' })
     store.around = (_, run) => run()
     assert.equal((await sessions.open(client.request)).data.n, 1)
+  })
+
+  test('a request that only read does not wait for the writes of others, and one that wrote waits for its own', async () => {
+    const { sessions, store } = createFleet()
+    const client = await createVisitor(sessions)
+    const [writer, reader] = [await sessions.open(client.request), await sessions.open(client.request)]
+    const goOn = createGate()
+    store.around = async (_, run) => {
+      await goOn.opened
+      return run()
+    }
+    const updated = writer.update('n', (n) => n + 1)
+    assert.deepEqual(await sessions.commit(reader), [])
+    const committed = sessions.commit(writer)
+    goOn.open()
+    assert.equal(await updated, 2)
+    assert.match((await committed).join(), /sid-v=/)
+  })
+
+  test('an answer that came while the process was busy for longer than the deadline counts', async () => {
+    const { sessions, store } = createFleet({ deadline: '20ms' })
+    const client = await createVisitor(sessions)
+    store.around = async (_, run) => {
+      await stat(import.meta.filename) // an answer that comes by way of the event loop, as a socket's does
+      return run()
+    }
+    const opening = sessions.open(client.request)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)
+    assert.equal((await opening).data.n, 1)
   })
 
   test('one that does not answer is store_timeout after the deadline, and the calls after it go on', async () => {

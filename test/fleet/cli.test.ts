@@ -14,7 +14,7 @@ describe('the command line', () => {
     ['demo --nodes', /--nodes <count>.* value is missing/],
     ['demo --nodes 2 --nodes 3', /--nodes .* not 2 and 3$/m],
     ['demo --port 65536', /--port is a whole number from 0 to 65535, not 65536/],
-    ['demo --store postgres', /--store is one of sqlite, redis, memory, not postgres/],
+    ['demo --store postgres', /--store is one of sqlite, redis, mesh, memory, not postgres/],
     ['demo --affinity random', /--affinity is one of ip-hash, round-robin, not random/],
     ['demo --redis-url redis://127.0.0.1', /--redis-url goes only with --store redis/],
     ['demo --store redis --redis-url http://:hidden@localhost', /--redis-url is not the URL of a Redis/],

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { lookup } from 'node:dns/promises'
 import {
   type Change,
   type ChangeResult,
@@ -17,13 +16,12 @@ import type { Member, Operation, Outcome } from './protocol/messages.ts'
 import { createMeshNode } from './protocol/mesh-node.ts'
 import type { Effect, MeshNode } from './protocol/node.ts'
 import { EncodedRecords } from './records.ts'
+import { type PeersOption, type PeersWatch, watchPeers } from './wire/peers.ts'
 import { presharedSecurity } from './wire/security.ts'
 import { createTransport, type Transport } from './wire/transport.ts'
 import { DEFAULT_PORT, type MeshPeers, type MeshPolicy } from './policy.ts'
 
 const TICK_EVERY_MS = 50
-/** Names are resolved again, so that nodes that come are found. */
-const FIND_PEERS_EVERY_MS = 5_000
 /** A node asks for a view for so long before `ready` gives up; longer than a fleet needs to notice a node that is gone. */
 const READY_MS = 10_000
 /** A node that leaves waits so long for the others to take over what it holds. */
@@ -44,7 +42,7 @@ export class MeshStore implements Store {
   #node: MeshNode | undefined
   #transport: Transport | undefined
   #ticker: NodeJS.Timeout | undefined
-  #finder: NodeJS.Timeout | undefined
+  #peers: PeersWatch | undefined
   #request = 0
   #onView: () => void = () => {}
   #onLeft: () => void = () => {}
@@ -75,11 +73,16 @@ export class MeshStore implements Store {
       onMessage: (peer, message) => this.#carryOut(node.receive(performance.now(), peer, message)),
     })
     await this.#transport.listen()
-    await this.#findPeers()
+    const transport = this.#transport
+    this.#peers = watchPeers({
+      peers: withPort(this.#policy.peers),
+      logger,
+      onPeers: (addresses) => transport.connectTo(addresses),
+    })
+    await this.#peers.refresh()
     const hasView = Promise.withResolvers<void>()
     this.#onView = hasView.resolve
     this.#ticker = setInterval(() => this.#tick(node), TICK_EVERY_MS)
-    this.#finder = setInterval(() => void this.#findPeers(), FIND_PEERS_EVERY_MS)
     const timer = setTimeout(
       () =>
         hasView.reject(
@@ -131,18 +134,9 @@ export class MeshStore implements Store {
       })
     }
     clearInterval(this.#ticker)
-    clearInterval(this.#finder)
+    this.#peers?.close()
     for (const { settle } of this.#asked.values()) settle({ kind: 'retry' })
     await this.#transport?.close()
-  }
-
-  /** Looks the peers up again; a failure leaves those that are known. */
-  async #findPeers(): Promise<void> {
-    try {
-      this.#transport?.connectTo(await toAddresses(this.#policy.peers))
-    } catch (error) {
-      this.#context.logger.warn({ err: error }, 'the peers of the mesh could not be looked up')
-    }
   }
 
   /** A node that was away may come back with an older copy: an end is remembered for as long as one could live. */
@@ -193,11 +187,8 @@ export class MeshStore implements Store {
   }
 }
 
-async function toAddresses(peers: MeshPeers): Promise<readonly string[]> {
-  if (typeof peers === 'function') return peers()
-  if (!('dns' in peers)) return peers
-  const found = await lookup(peers.dns, { all: true })
-  return found.map(({ address, family }) => `${family === 6 ? `[${address}]` : address}:${peers.port ?? DEFAULT_PORT}`)
+function withPort(peers: MeshPeers): PeersOption {
+  return typeof peers === 'object' && 'dns' in peers ? { port: DEFAULT_PORT, ...peers } : peers
 }
 
 function unexpected(outcome: Outcome): never {

@@ -64,10 +64,12 @@ export class Link {
     this.#callCount += 1
     return new Promise((resolve, reject) => {
       const call = { isOver: false }
-      const timer = setTimeout(() => {
+      const giveUp = (): void => {
         call.isOver = true
         reject(this.#lateError())
-      }, this.#deadlineMs)
+      }
+      // After a pause of this process its timers come before its sockets, where the answer may be waiting.
+      const timer = setTimeout(() => setImmediate(giveUp), this.#deadlineMs)
       this.#exchange(args, script, call)
         .then(resolve, (error: unknown) => reject(toStoreError(error)))
         .finally(() => {

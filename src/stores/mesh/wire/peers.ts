@@ -21,19 +21,19 @@ export interface PeersWatchOptions {
   readonly peers: PeersOption
   readonly logger: Logger
   /** Called with the first list, and with each that differs from the one before. */
-  onPeers(addresses: readonly string[]): void
+  readonly onPeers: (addresses: readonly string[]) => void
   /** The IP addresses of a name. Default: the system's resolver, which knows hosts files and search domains. */
-  resolve?(name: string): Promise<readonly string[]>
+  readonly resolve?: (name: string) => Promise<readonly string[]>
   /** Default: 5 s. */
-  everyMs?: number
+  readonly everyMs?: number
   /** Default: 10 s. */
-  deadlineMs?: number
+  readonly deadlineMs?: number
 }
 
 export interface PeersWatch {
   /** Asks now. Never rejects: a failure is logged, and the last list stays. */
-  refresh(): Promise<void>
-  close(): void
+  readonly refresh: () => Promise<void>
+  readonly close: () => void
 }
 
 /** @throws TypeError for an address that is not host:port */

@@ -88,7 +88,12 @@ suite('what no node may send is refused where it is sent', () => {
     },
     'a count that is none': { type: 'offered', request: -1 },
     'a key that is none': { type: 'fetch', view, request: 1, key: 'short' },
-    'a large frame': { type: 'offer', view, request: 1, holdings: [recordOf(key, { user: 'x'.repeat(FRAME_BYTES_MAX) })] },
+    'a large frame': {
+      type: 'offer',
+      view,
+      request: 1,
+      holdings: [recordOf(key, { user: 'x'.repeat(FRAME_BYTES_MAX) })],
+    },
   }
   for (const [name, message] of Object.entries(refused)) {
     test(name, () => assert.throws(() => encodeMessage(message), RangeError))

@@ -32,15 +32,14 @@ const ids = fc.oneof(
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
   fc.record<T>(model, { noNullPrototype: true })
 /** An object of which some properties may be left out. */
-const partly = <T, K extends keyof T>(
+const partly = <T>(
   model: { [P in keyof T]-?: fc.Arbitrary<Exclude<T[P], undefined>> },
-  requiredKeys: K[],
-): fc.Arbitrary<T> => fc.record(model, { requiredKeys, noNullPrototype: true }) as fc.Arbitrary<unknown> as fc.Arbitrary<T>
+  requiredKeys: (keyof T)[],
+): fc.Arbitrary<T> =>
+  fc.record(model, { requiredKeys, noNullPrototype: true }) as fc.Arbitrary<unknown> as fc.Arbitrary<T>
 const someOf = <T>(items: fc.Arbitrary<T>): fc.Arbitrary<T[]> => fc.array(items, { maxLength: 4 })
 const mapOf = <T>(name: fc.Arbitrary<string>, value: fc.Arbitrary<T>): fc.Arbitrary<Map<string, T>> =>
-  fc
-    .uniqueArray(fc.tuple(name, value), { selector: ([name]) => name, maxLength: 8 })
-    .map((entries) => new Map(entries))
+  fc.uniqueArray(fc.tuple(name, value), { selector: ([name]) => name, maxLength: 8 }).map((entries) => new Map(entries))
 
 const versions = record({ incarnation: counts, sequence: counts })
 const ballots = record({ number: counts, id: ids })
@@ -61,7 +60,7 @@ const fields = mapOf(texts, values)
 const yes = fc.constant(true)
 
 const changeOf = (key: string): fc.Arbitrary<OperationOf<'apply'>['change']> =>
-  partly<OperationOf<'apply'>['change'], 'key' | 'operation' | 'now' | 'expiresAt' | 'generation'>(
+  partly<OperationOf<'apply'>['change']>(
     {
       key: fc.constant(key),
       operation: record({ slot: ids, count: counts }),
@@ -83,15 +82,15 @@ type OperationOf<K> = Extract<OfType<'ask'>['operation'], { kind: K }>
 
 const operations: fc.Arbitrary<OfType<'ask'>['operation']> = keys.chain((key) =>
   fc.oneof(
-    partly<OperationOf<'read'>, 'kind' | 'key'>(
-      { kind: fc.constant('read' as const), key: fc.constant(key), atLeast: versions },
-      ['kind', 'key'],
-    ),
+    partly<OperationOf<'read'>>({ kind: fc.constant('read' as const), key: fc.constant(key), atLeast: versions }, [
+      'kind',
+      'key',
+    ]),
     record<OperationOf<'apply'>>({ kind: fc.constant('apply' as const), key: fc.constant(key), change: changeOf(key) }),
     record<OperationOf<'end'>>({
       kind: fc.constant('end' as const),
       key: fc.constant(key),
-      end: partly<OperationOf<'end'>['end'], 'key' | 'endedAt' | 'forgetAt'>(
+      end: partly<OperationOf<'end'>['end']>(
         { key: fc.constant(key), endedAt: times, forgetAt: times, generation: counts },
         ['key', 'endedAt', 'forgetAt'],
       ),
@@ -106,7 +105,12 @@ const outcomes: fc.Arbitrary<OfType<'answer'>['outcome']> = fc.oneof(
   record({
     kind: fc.constant('apply' as const),
     result: fc.oneof(
-      record({ outcome: fc.constant('applied' as const), version: versions, generation: counts, pending: fc.boolean() }),
+      record({
+        outcome: fc.constant('applied' as const),
+        version: versions,
+        generation: counts,
+        pending: fc.boolean(),
+      }),
       record({ outcome: fc.constant('gone' as const) }),
       record({ outcome: fc.constant('conflict' as const), field: fc.option(storedFields, { nil: undefined }) }),
       record({ outcome: fc.constant('superseded' as const) }),
@@ -175,18 +179,18 @@ const arbitraries: { [T in WireMessage['type']]: fc.Arbitrary<OfType<T>> } = {
     state: fc.constantFrom('kept' as const, 'needsWhole', 'wrongView'),
   }),
   fetch: record({ type: fc.constant('fetch' as const), view: ballots, request: counts, key: keys }),
-  holding: partly<OfType<'holding'>, 'type' | 'request'>(
+  holding: partly<OfType<'holding'>>(
     { type: fc.constant('holding' as const), request: counts, holding: holdings, isWrongView: yes },
     ['type', 'request'],
   ),
   offer: record({ type: fc.constant('offer' as const), view: ballots, request: counts, holdings: someOf(holdings) }),
-  offered: partly<OfType<'offered'>, 'type' | 'request'>(
-    { type: fc.constant('offered' as const), request: counts, isWrongView: yes },
-    ['type', 'request'],
-  ),
+  offered: partly<OfType<'offered'>>({ type: fc.constant('offered' as const), request: counts, isWrongView: yes }, [
+    'type',
+    'request',
+  ]),
 }
 
-const messageTypes = Object.keys(arbitraries) as WireMessage['type'][]
+export const messageTypes = Object.keys(arbitraries) as WireMessage['type'][]
 
 /** Each is as frequent as any other. */
 export const wireMessages: fc.Arbitrary<WireMessage> = fc.oneof(...messageTypes.map((type) => arbitraryOf(type)))
