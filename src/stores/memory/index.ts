@@ -1,8 +1,6 @@
 /**
  * Sessions in the memory of one process.
  *
- * Exported from `sojourn`.
- *
  * @module
  */
 
