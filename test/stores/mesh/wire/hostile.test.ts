@@ -90,7 +90,7 @@ suite('who has no secret', () => {
     await cut.promise
     other.transport.connectTo([node.address])
     await untilConnected(node, other)
-    assert.equal(await reaches(peer, node), true)
+    assert.deepEqual(node.events, [`connected ${peer.id}`, `connected ${other.id}`])
     assert.equal(node.log.filter(({ reason }) => /more than 8 handshakes/.test(reason ?? '')).length, 1)
     for (const socket of flood) socket.destroy()
   })
@@ -231,6 +231,28 @@ suite('a peer that knows the secret', () => {
     node.transport.send('twice', heartbeat)
     assert.deepEqual(await again.next('heartbeat'), heartbeat)
     assert.deepEqual(node.events, ['connected twice'])
+  })
+
+  test('a node that has a connection does not go on with another that it dialed', async () => {
+    await using node = await startNode()
+    await using first = await connectRawPeer(node.port)
+    first.send(helloOf('peer'))
+    await first.next('welcome')
+    const server = createTlsServer(presharedSecurity(createKeyRing(oldSecret)).server).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    node.transport.connectTo([`127.0.0.1:${portOf(server)}`])
+    const [socket] = (await once(server, 'secureConnection')) as [TLSSocket]
+    await using second = toRawPeer(socket)
+    second.send(helloOf('peer'))
+    assert.equal((await second.next('close')).code, 'duplicate')
+    assert.deepEqual(
+      second.received.map(({ type }) => type),
+      ['close'],
+    )
+    node.transport.send('peer', heartbeat)
+    await first.next('heartbeat')
+    assert.deepEqual(node.events, ['connected peer'])
+    server.close()
   })
 
   test('where both dial at once, the connection that the lower id dialed stays', async () => {

@@ -5,6 +5,7 @@ import { suite, test } from 'node:test'
 import { portOf } from '../../../support/ports.ts'
 import { startTcpProxy } from '../../../support/tcp-proxy.ts'
 import { sampleMessages, typicalReplication } from './message-support.ts'
+import { connectRawPeer, helloOf } from './raw-peer.ts'
 import { newSecret, oldSecret, reaches, startNode, untilConnected } from './transport-support.ts'
 
 suite('nodes that are connected', () => {
@@ -216,6 +217,22 @@ suite('a secret that rolls', () => {
       })
     }
   }
+
+  test('a node reaches one that is two stages behind, though that does not know its signing secret', async () => {
+    await using a = await startNode({ secrets: [newSecret, oldSecret] })
+    await using b = await startNode({ secrets: [oldSecret] })
+    a.transport.connectTo([b.address])
+    await untilConnected(a, b)
+  })
+
+  test('a node takes each of its secrets', async () => {
+    await using node = await startNode({ secrets: [newSecret, oldSecret] })
+    for (const secret of [newSecret, oldSecret]) {
+      await using peer = await connectRawPeer(node.port, secret)
+      peer.send(helloOf('peer'))
+      await peer.next('welcome')
+    }
+  })
 
   test('a fleet is never split while each node goes through the stages in its turn', async () => {
     const nodes = await Promise.all([0, 1, 2].map(() => startNode({ secrets: oldSecret })))
