@@ -84,6 +84,7 @@ function askEverybody(world: World): void {
 
 /** Every session that lives can be changed. */
 function changeEverything(world: World): void {
+  if (world.processes.length < world.config.minCopies) return
   let waiting = 0
   for (const { key, mayBeLost, mayHaveEnded, isCreated } of world.checker.histories.values()) {
     if (mayBeLost || mayHaveEnded || !isCreated) continue

@@ -9,6 +9,7 @@ import {
   type SessionRecord,
   type Store,
   type StoreContext,
+  StoreFullError,
   StoreUnavailableError,
   type Tombstone,
 } from '../../core/index.ts'
@@ -50,7 +51,11 @@ export class MeshStore implements Store {
   constructor(context: StoreContext, policy: MeshPolicy) {
     this.#context = context
     this.#policy = policy
-    this.#records = new EncodedRecords(context.clock.now())
+    this.#records = new EncodedRecords({
+      nowMs: context.clock.now(),
+      sessionsMax: policy.maxSessions,
+      bytesMax: policy.maxBytes,
+    })
     this.#self = { id: randomBytes(8).toString('base64url'), address: policy.address, zone: policy.zone }
   }
 
@@ -60,6 +65,7 @@ export class MeshStore implements Store {
     const self = this.#self
     const node = createMeshNode(performance.now(), {
       self, copies, ack, onPartition, minCopies, expectedNodes, random: Math.random, records: this.#records,
+      unreached: () => this.#transport?.unreached() ?? [],
     }) // prettier-ignore
     this.#node = node
     this.#transport = createTransport({
@@ -87,7 +93,8 @@ export class MeshStore implements Store {
       () =>
         hasView.reject(
           new StoreUnavailableError(
-            `the mesh found no view within ${READY_MS} ms; are the peers reachable, and do they have the same secret?`,
+            `the mesh found no view within ${READY_MS} ms; are the peers reachable, and do they have the same secret? ` +
+              `Not reached: ${transport.unreached().join(', ') || 'none'}`,
           ),
         ),
       READY_MS,
@@ -192,6 +199,10 @@ function withPort(peers: MeshPeers): PeersOption {
 }
 
 function unexpected(outcome: Outcome): never {
+  if (outcome.kind === 'full')
+    throw new StoreFullError(
+      'the nodes of the mesh that would hold this session have no room for more; raise maxSessions or maxBytes, or add nodes',
+    )
   const why =
     outcome.kind === 'underReplicated'
       ? 'fewer copies than minCopies are alive'

@@ -31,7 +31,6 @@ class Node implements MeshNode {
   /** Offers of others that are being taken, by node and request. */
   readonly #offers = new Set<string>()
   #sureness: Sureness
-  #hasToldLeft = false
   #isLeaving = false
   #nowMs: number
 
@@ -87,9 +86,9 @@ class Node implements MeshNode {
       for (const [request, { to }] of this.#asked) if (to === undefined) this.#dispatch(request)
       const isOut = !this.view.members.some(({ id }) => id === this.#options.self.id)
       const isDone =
-        (isOut && this.#membership.isSettled) || !this.#membership.hasView || this.#membership.isLast(nowMs)
-      if (this.#isLeaving && !this.#hasToldLeft && isDone) {
-        this.#hasToldLeft = true
+        (isOut && this.#membership.isKnownSettled) || !this.#membership.hasView || this.#membership.isLast(nowMs)
+      if (this.#isLeaving && !this.#membership.hasLeft && isDone) {
+        this.#membership.hasLeft = true
         this.#outbox.event('left', this.view)
       }
     })
@@ -113,6 +112,7 @@ class Node implements MeshNode {
     this.#sureness = new Sureness(this.view, this.#options, this.#sureness)
     this.#owner.viewInstalled(this.#nowMs, this.#sureness)
     this.#handover.viewInstalled(this.#sureness)
+    this.#offers.clear()
     this.#outbox.event('view', this.view)
     for (const [request, asked] of this.#asked) {
       if (asked.to === self.id) continue // in its key's line, or given back
@@ -228,23 +228,17 @@ class Node implements MeshNode {
   /** Answered when each record has found its way to all who should hold it. */
   #takeOffer(from: NodeId, { view, request, holdings }: Extract<Message, { type: 'offer' }>): void {
     const refuse = (): void => this.#outbox.send(from, { type: 'offered', request, isWrongView: true })
-    if (!this.#membership.standsIn(view)) return refuse()
+    if (!holdings.every(({ key }) => this.#owns(view, key))) return refuse()
     const offer = `${from} ${request}`
     if (this.#offers.has(offer)) return // sent again while it is under way
     this.#offers.add(offer)
     let waiting = holdings.length
-    let areAllDone = true
-    const finish = (isDone: boolean): void => {
+    const finish = (): void => {
       waiting -= 1
-      areAllDone &&= isDone
-      if (waiting > 0) return
+      if (waiting > 0 || !this.#membership.standsIn(view)) return
       this.#offers.delete(offer)
-      if (areAllDone) this.#outbox.send(from, { type: 'offered', request })
-      else refuse()
+      this.#outbox.send(from, { type: 'offered', request })
     }
-    for (const holding of holdings) {
-      if (this.#owns(view, holding.key)) this.#owner.add(this.#nowMs, holding.key, { kind: 'merge', holding, finish })
-      else finish(false)
-    }
+    for (const holding of holdings) this.#owner.add(this.#nowMs, holding.key, { kind: 'merge', holding, finish })
   }
 }

@@ -27,6 +27,10 @@ export interface Ballot {
   readonly id: NodeId
 }
 
+export function same(a: Ballot, b: Ballot): boolean {
+  return a.number === b.number && a.id === b.id
+}
+
 /** Who keeps the sessions, from one agreement to the next. */
 export interface View {
   readonly ballot: Ballot
@@ -71,6 +75,8 @@ export type Outcome =
   | { readonly kind: 'retry' }
   /** With fewer copies alive than `minCopies`. */
   | { readonly kind: 'underReplicated' }
+  /** The owner or a backup has no room for a session more, or a larger one. */
+  | { readonly kind: 'full' }
 
 /** A part of a record that changed, for a backup that holds the version before. */
 export interface Delta {
@@ -90,7 +96,7 @@ export type Message =
       readonly minor: number
       readonly wallClockMs: number
     }
-  /** `sentAt` is the sender's own clock, echoed, so that its lease counts from the sending. `hears`: the peers that it has heard within a lease. `isSettled`: it has offered all that it holds to the owners of this view. */
+  /** `sentAt` is the sender's own clock, echoed, so that its lease counts from the sending. `hears`: the peers that it has heard within a lease. `isSettled`: it has offered all that it holds to the owners of this view. `isFull`: it has no room for more. */
   | {
       readonly type: 'heartbeat'
       readonly view: Ballot
@@ -98,10 +104,18 @@ export type Message =
       readonly hears: readonly NodeId[]
       readonly isLeaving: boolean
       readonly isSettled: boolean
+      readonly isFull: boolean
     }
   | { readonly type: 'heartbeatAnswer'; readonly view: Ballot; readonly sentAt: number; readonly granted: boolean }
   | { readonly type: 'propose'; readonly view: View }
-  | { readonly type: 'accept'; readonly ballot: Ballot; readonly installed: View; readonly accepted: readonly View[] }
+  /** `settled`: who in the view `installed`, members and leaving, is known to have handed over all that it held. */
+  | {
+      readonly type: 'accept'
+      readonly ballot: Ballot
+      readonly installed: View
+      readonly accepted: readonly View[]
+      readonly settled: readonly NodeId[]
+    }
   /** Not accepted: `ballot` is the highest seen; `installed` the sender's view, if that is newer than the proposer's. */
   | { readonly type: 'refuse'; readonly ballot: Ballot; readonly seen: Ballot; readonly installed: View }
   | { readonly type: 'install'; readonly view: View }
