@@ -31,6 +31,9 @@ export interface CookiePolicy {
   }
 }
 
+/** The name of the token's cookie, by default: the first unless an option rules out its prefix. */
+export const DEFAULT_COOKIE_NAMES = ['__Host-sid', 'sid'] as const
+
 const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const OPTION_TYPES: Readonly<Record<keyof CookieOptions, string>> = {
   name: 'string', secure: 'boolean', sameSite: 'string', domain: 'string', path: 'string', partitioned: 'boolean',
@@ -47,9 +50,9 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
 export function toCookiePolicy(options: CookieOptions = {}): CookiePolicy {
   checkTypes(options)
   const { secure = true, sameSite = 'lax', domain, path, partitioned = false } = options
-  const name = options.name ?? (secure && domain === undefined && path === undefined ? '__Host-sid' : 'sid')
-  if (!COOKIE_NAME.test(name))
-    throw new TypeError(`cookie.name: ${JSON.stringify(name)} is not a cookie name (letters, digits, and -_.)`)
+  const [hostName, plainName] = DEFAULT_COOKIE_NAMES
+  const name = options.name ?? (secure && domain === undefined && path === undefined ? hostName : plainName)
+  checkCookieName('cookie.name', name)
   if (/^__host-/i.test(name) && (!secure || domain !== undefined || (path ?? '/') !== '/')) {
     throw new TypeError(
       `cookie.name: browsers drop ${name} unless it is secure, has no domain and has the path '/'; drop the prefix or those options`,
@@ -68,6 +71,12 @@ export function toCookiePolicy(options: CookieOptions = {}): CookiePolicy {
   if (partitioned) attributes.partitioned = true
   stringifySetCookie({ name, value: '', ...attributes }) // throws a TypeError for a bad domain or path
   return { name, hintName: `${name}-v`, secure, attributes }
+}
+
+/** @throws TypeError where it is no cookie name; `option` is where it was given */
+export function checkCookieName(option: string, name: unknown): void {
+  if (typeof name === 'string' && COOKIE_NAME.test(name)) return
+  throw new TypeError(`${option}: ${JSON.stringify(name)} is not a cookie name (letters, digits, and -_.)`)
 }
 
 /** A misspelt option must not leave the cookie weaker than its author believes. */
@@ -105,4 +114,12 @@ export function readCookies(
   if (!header.includes(policy.name)) return { token: undefined, hint: undefined }
   const cookies = parseCookie(header)
   return { token: cookies[policy.name], hint: cookies[policy.hintName] }
+}
+
+/** The first of these cookies that a Cookie header has, as sent; no check is made here. */
+export function readFirstCookie(names: readonly string[], header: string): string | undefined {
+  if (!names.some((name) => header.includes(name))) return undefined
+  const cookies = parseCookie(header)
+  const name = names.find((name) => cookies[name] !== undefined)
+  return name === undefined ? undefined : cookies[name]
 }

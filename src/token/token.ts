@@ -58,9 +58,8 @@ export function createTokenCodec(ring: KeyRing, name: string): TokenCodec {
     },
 
     read(text) {
-      if (text.length > TOKEN_CHARACTERS_MAX) return REFUSED
-      const bytes = Buffer.from(text, 'base64url')
-      if (bytes.length < TOKEN_BYTES_MIN || bytes[0] !== FORMAT || bytes.toString('base64url') !== text) return REFUSED
+      const bytes = bytesOf(text)
+      if (!bytes) return REFUSED
       const body = bytes.subarray(0, bytes.length - TAG_BYTES)
       const generation = decodeVarint(body.subarray(2 + SELECTOR_BYTES))
       if (generation === undefined) return REFUSED
@@ -75,6 +74,23 @@ export function createTokenCodec(ring: KeyRing, name: string): TokenCodec {
       return known ? REFUSED : UNKNOWN_SECRET
     },
   }
+}
+
+/** The bytes of a token of this format, in canonical form; `undefined` for any other text. */
+function bytesOf(text: string): Buffer | undefined {
+  if (text.length > TOKEN_CHARACTERS_MAX) return undefined
+  const bytes = Buffer.from(text, 'base64url')
+  const fits = bytes.length >= TOKEN_BYTES_MIN && bytes[0] === FORMAT && bytes.toString('base64url') === text
+  return fits ? bytes : undefined
+}
+
+/**
+ * The key that a token claims, read without any secret, so that nothing may be believed of it: good for choosing a
+ * server and for nothing else. `undefined` for what has not the form of a token.
+ */
+export function claimedKeyOf(token: string): string | undefined {
+  const bytes = bytesOf(token)
+  return bytes && keyOfSelector(bytes.subarray(2, 2 + SELECTOR_BYTES))
 }
 
 /** 16 random bytes: the secret that names a session to its client alone. */
