@@ -49,7 +49,7 @@ export class Forward implements Dispatcher.DispatchHandler {
     const { request, response, sender } = exchange
     this.#upstream = upstream
     this.#exchange = exchange
-    this.#walk = upstream.affinity.begin(sender.clientIp)
+    this.#walk = upstream.affinity.begin(sender.clientIp, request.headers)
     this.#headers = toRequestHeaders(request, sender)
     // undici reads a body once it is connected and not before, so after a refused connection it is still whole.
     this.#body = hasBody(request) ? request.pipe(new PassThrough()) : null

@@ -23,7 +23,10 @@ export interface GatewayOptions {
   /** The servers, in the order that decides the choice. */
   readonly servers: readonly GatewayServer[]
 
-  /** How servers are chosen: as nginx does by one of its names, or an own one over servers of the same names. Default: `'ip-hash'`. */
+  /**
+   * How servers are chosen: as nginx does, by one of its names; or an `Affinity` over servers of the same names, such as
+   * `ownerAffinity(servers)` of `sojourn/affinity`. Default: `'ip-hash'`.
+   */
   readonly affinity?: 'ip-hash' | 'round-robin' | Affinity
 
   /**
@@ -151,7 +154,9 @@ function toAffinity(servers: readonly GatewayServer[], affinity: GatewayOptions[
   if (affinity === 'ip-hash') return ipHash(servers)
   if (affinity === 'round-robin') return roundRobin(servers)
   if (typeof affinity === 'object' && typeof affinity.begin === 'function') return affinity
-  throw new TypeError(`affinity must be "ip-hash", "round-robin" or an Affinity, not ${JSON.stringify(affinity)}`)
+  throw new TypeError(
+    `affinity must be "ip-hash", "round-robin" or an Affinity, such as ownerAffinity(servers), not ${JSON.stringify(affinity)}`,
+  )
 }
 
 function toOrigin(name: string, url: string): string {
