@@ -9,7 +9,7 @@ export interface MeshStoreOptions {
   /** Where this node listens for the others. Default: `0.0.0.0:7373`. */
   listen?: { readonly host?: string; readonly port?: number }
   /** Where the others reach this node, `host:port`; the same after a restart. Default: `listen`. */
-  address?: string
+  address?: string | undefined
   peers: MeshPeers
   /** Nodes that hold each session, its owner included; `'all'` copies every session to every node. Default: 2. */
   copies?: number | 'all'
@@ -33,7 +33,7 @@ export interface MeshStoreOptions {
   /** Bytes that sessions and remembered ends may take on one node before sessions may not grow; as `maxSessions`. Default: 1 GiB. */
   maxBytes?: number
   /** Copies are spread over zones. Default: one zone. */
-  zone?: string
+  zone?: string | undefined
   /** How many nodes the fleet is meant to have: what a majority is of before the first view. Default: the number of `peers`. */
   expectedNodes?: number
 }

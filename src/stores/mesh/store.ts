@@ -13,9 +13,10 @@ import {
   StoreUnavailableError,
   type Tombstone,
 } from '../../core/index.ts'
-import type { Member, Operation, Outcome } from './protocol/messages.ts'
+import type { Member, Message, NodeId, Operation, Outcome } from './protocol/messages.ts'
 import { createMeshNode } from './protocol/mesh-node.ts'
 import type { Effect, MeshNode } from './protocol/node.ts'
+import { holdersOf } from './protocol/placement.ts'
 import { EncodedRecords } from './records.ts'
 import { type PeersOption, type PeersWatch, watchPeers } from './wire/peers.ts'
 import { presharedSecurity } from './wire/security.ts'
@@ -45,6 +46,7 @@ export class MeshStore implements Store {
   #ticker: NodeJS.Timeout | undefined
   #peers: PeersWatch | undefined
   #request = 0
+  #hops = 0
   #onView: () => void = () => {}
   #onLeft: () => void = () => {}
 
@@ -127,6 +129,17 @@ export class MeshStore implements Store {
     throw new StoreUnavailableError('this node of the mesh holds no lease; it waits for the others')
   }
 
+  /** How often another node was asked for what this node does not hold, since the start: what `ownerAffinity` saves. */
+  get hops(): number {
+    return this.#hops
+  }
+
+  /** The addresses of a session's owner, first, and of its backups, in the view of this node. */
+  holders(key: string): readonly string[] {
+    const node = this.#node
+    return node ? holdersOf(node.view, key, this.#policy.copies).map(({ address }) => address) : []
+  }
+
   async close(): Promise<void> {
     const node = this.#node
     this.#node = undefined
@@ -180,10 +193,15 @@ export class MeshStore implements Store {
 
   #carryOut(effects: readonly Effect[]): void {
     for (const effect of effects) {
-      if (effect.kind === 'send') this.#transport?.send(effect.to, effect.message)
+      if (effect.kind === 'send') this.#send(effect.to, effect.message)
       else if (effect.kind === 'outcome') this.#settle(effect.request, effect.outcome)
       else this.#tell(effect)
     }
+  }
+
+  #send(to: NodeId, message: Message): void {
+    if (message.type === 'ask') this.#hops += 1
+    this.#transport?.send(to, message)
   }
 
   #tell({ name, view }: Extract<Effect, { kind: 'event' }>): void {
