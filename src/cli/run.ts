@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { cac, type CAC } from 'cac'
-import { FLEET_AFFINITIES } from '../fleet/fleet.ts'
-import { FLEET_STORES } from '../fleet/stores.ts'
+import { FLEET_AFFINITIES, type FleetAffinity } from '../fleet/fleet.ts'
+import { FLEET_STORES, type FleetStoreName } from '../fleet/stores.ts'
 import { type DemoOptions, runDemo } from './demo.ts'
 import { oneOf, only, UsageError, wholeNumber } from './options.ts'
 
@@ -41,10 +41,11 @@ function createCli(demo: (options: DemoOptions) => Promise<number>): CAC {
   cli
     .command('demo', 'Start a fleet of nodes that share sessions, visit it, and serve its page')
     .option('--nodes <count>', 'How many nodes, 2 to 16', { default: 3 })
-    .option('--store <name>', `Where the sessions live: ${FLEET_STORES.join(', ')}`, { default: 'sqlite' })
-    .option('--affinity <name>', `How the gateway chooses a node: ${FLEET_AFFINITIES.join(', ')}`, {
-      default: 'ip-hash',
-    })
+    .option('--store <name>', `Where the sessions live: ${FLEET_STORES.join(', ')}`, { default: 'mesh' })
+    .option(
+      '--affinity <name>',
+      `How the gateway chooses a node: ${FLEET_AFFINITIES.join(', ')} (default: owner on the mesh, else ip-hash)`,
+    )
     .option('--port <port>', 'Port of the gateway; the next free one where it is taken', { default: 8080 })
     .option('--redis-url <url>', 'With --store redis: a Redis that is there already')
     .option('--data <folder>', 'With --store sqlite: keep the file in this folder')
@@ -64,13 +65,20 @@ function toDemoOptions(options: Record<string, unknown>): DemoOptions {
   }
   return {
     store,
-    affinity: oneOf('--affinity', options['affinity'], FLEET_AFFINITIES),
+    affinity: toAffinity(store, options['affinity']),
     nodes: wholeNumber('--nodes', options['nodes'], 2, 16),
     port: wholeNumber('--port', options['port'], 0, 65_535),
     redisUrl,
     folder: only('--data', options['data'], store === 'sqlite' ? undefined : '--store sqlite'),
     once: options['once'] === true,
   }
+}
+
+function toAffinity(store: FleetStoreName, value: unknown): FleetAffinity {
+  if (value === undefined) return store === 'mesh' ? 'owner' : 'ip-hash'
+  const affinity = oneOf('--affinity', value, FLEET_AFFINITIES)
+  if (affinity !== 'owner' || store === 'mesh') return affinity
+  throw new UsageError('--affinity owner goes only with --store mesh, where sessions have owners')
 }
 
 function isRedisUrl(text: string): boolean {

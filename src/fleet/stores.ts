@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { type Child, startChild, toSibling } from './child.ts'
 import type { RedisKeeperSettings } from './redis-keeper.ts'
 
-export const FLEET_STORES = ['sqlite', 'redis', 'mesh', 'memory'] as const
+export const FLEET_STORES = ['mesh', 'sqlite', 'redis', 'memory'] as const
 
 /** Which store a fleet runs on. */
 export type FleetStoreName = (typeof FLEET_STORES)[number]
@@ -108,6 +108,11 @@ async function startKeeper(settings: RedisKeeperSettings, onOutput: (text: strin
       if (starts === REDIS_STARTS_MAX || !/Address already in use/.test(String(error))) throw error
     }
   }
+}
+
+/** Where a node of a fleet on the mesh is for the others. */
+export function toMeshAddress(port: number): string {
+  return `127.0.0.1:${port}`
 }
 
 async function freePort(): Promise<number> {
