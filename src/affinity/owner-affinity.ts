@@ -42,8 +42,8 @@ export interface OwnerAffinity<S extends OwnerServer> extends Affinity<S> {
  *
  * The key comes from the session's cookie, read without the secret, and the place from the key, computed as the mesh
  * does: nothing is asked and nothing is remembered. A client keeps its server behind NAT and while its address changes,
- * and a login or a rotation moves nobody. A server that is down or failed is taken for one that has left the mesh. A
- * request without a session goes round robin, by weight; an owner's share has no weight.
+ * and a login or a rotation moves nobody. A server that is down or failed is taken for one that has left the mesh, and
+ * a failed one is tried once no other is left. A request without a session goes round robin, by weight; an owner's share has no weight.
  *
  * **A wrong route costs one hop and nothing else.** Every server serves every session, so a wrong or missing `mesh`, a
  * membership that differs, a forged or mangled cookie, or several of one name only make the server ask the owner.
@@ -98,7 +98,10 @@ interface Place<S> {
   readonly peer: Peer<S>
 }
 
-/** Goes to the holders of a session, the owner first; then on by round robin. */
+/**
+ * Goes to the holders of a session, the owner first; then on by round robin. A failed server that may be back is better
+ * than none, so that those are tried at last, where nginx would refuse the request.
+ */
 class OwnerWalk<S extends OwnerServer> extends RoundRobinWalk<S> {
   readonly #holders: readonly Peer<S>[]
 
@@ -108,8 +111,9 @@ class OwnerWalk<S extends OwnerServer> extends RoundRobinWalk<S> {
   }
 
   protected override pick(nowS: number): Peer<S> | undefined {
-    const holder = this.#holders.find((peer) => !this.tried.has(peer) && isUsable(peer, nowS))
-    if (!holder) return super.pick(nowS)
+    const isNew = (peer: Peer<S>): boolean => !this.tried.has(peer)
+    const holder = this.#holders.find((peer) => isNew(peer) && isUsable(peer, nowS))
+    if (!holder) return super.pick(nowS) ?? this.peers.all.find((peer) => isNew(peer) && !peer.down)
     markPicked(holder, nowS)
     return holder
   }

@@ -12,7 +12,7 @@ const FAIL_TIMEOUT_DEFAULT_MS = 1_000
 /** Ports that are tried from the wished one on. */
 const PORTS_TRIED = 20
 
-/** Time for requests in flight when a fleet stops. */
+/** Time for requests in flight when a node or the fleet stops. */
 const GATEWAY_DEADLINE_MS = 1_000
 
 export const FLEET_AFFINITIES = ['owner', 'ip-hash', 'round-robin'] as const
@@ -186,14 +186,14 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
 
   /**
    * Starts a node again on its port, after a graceful stop where it still runs; resolves when it is ready. The gateway
-   * sends it nothing meanwhile.
+   * sends it nothing meanwhile, so that no request fails.
    */
   async restart(name: string): Promise<FleetNode> {
     const member = this.#member(name)
     await this.#inTurn(member, async () => {
       if (this.#stopped) throw new Error('the fleet has been stopped')
       member.isEnding = true
-      this.gateway.setDown(name, true)
+      await this.gateway.drain(name, { deadline: GATEWAY_DEADLINE_MS })
       await member.child.stop()
       member.child = await this.#start(name, member.child.port)
       member.isEnding = false
