@@ -156,7 +156,7 @@ class Tour {
       action,
       ({ visitors, acknowledged, failed }) =>
         `pid ${pid} is gone; ${visitors} visitors were told of ${acknowledged} views, of which every other node knows all; ` +
-        `${failed} requests got an error instead`,
+        `${failed} requests failed`,
     )
   }
 

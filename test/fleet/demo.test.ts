@@ -68,7 +68,7 @@ describe('sojourn demo', () => {
       demo.process.output,
       /^Sojourn demo: 3 nodes, chosen by owner; sessions replicated between the nodes$/m,
     )
-    const told = /told of (\d+) views, of which every other node knows all; (\d+) requests got an error instead/
+    const told = /told of (\d+) views, of which every other node knows all; (\d+) requests failed/
     const [, views] = told.exec(demo.process.output) ?? []
     assert.ok(Number(views) >= 8 * 20, demo.process.output)
   })
