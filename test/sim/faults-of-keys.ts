@@ -194,4 +194,20 @@ export const FAULTS_OF_KEYS: readonly ProtocolFault[] = [
     wishes: { onPartition: 'serve' },
     seed: 301273,
   },
+  {
+    what: 'a copy that a backup has lost is never missed',
+    file: 'repair.ts',
+    text: 'if (!copy) return true',
+    replacement: 'if (!copy) return false',
+    wishes: { onPartition: 'serve' },
+    seed: 1,
+  },
+  {
+    what: 'what a backup lacks is not sent to it',
+    file: 'repair.ts',
+    text: "this.#owner.add(nowMs, key, { kind: 'sync', finish: () => {} })",
+    replacement: '',
+    wishes: { onPartition: 'majority' },
+    seed: 1,
+  },
 ]

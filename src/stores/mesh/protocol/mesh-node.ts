@@ -7,6 +7,7 @@ import type { Ballot, Holding, Member, Message, NodeId, Operation, Outcome, View
 import type { Effect, MeshNode, MeshNodeOptions } from './node.ts'
 import { Outbox } from './outbox.ts'
 import { Owner } from './owner.ts'
+import { Repair } from './repair.ts'
 import { Sureness } from './sureness.ts'
 
 /** A node of the mesh that has just started, with whatever `records` hold. */
@@ -27,6 +28,7 @@ class Node implements MeshNode {
   readonly #membership: Membership
   readonly #owner: Owner
   readonly #handover: Handover
+  readonly #repair: Repair
   readonly #asked = new Map<number, Asked>()
   /** Offers of others that are being taken, by node and request. */
   readonly #offers = new Set<string>()
@@ -41,6 +43,7 @@ class Node implements MeshNode {
     this.#sureness = new Sureness(this.#membership.view, options, undefined)
     this.#owner = new Owner(options, this.#membership, this.#outbox, this.#sureness)
     this.#handover = new Handover(options, this.#membership, this.#outbox, this.#owner, this.#sureness)
+    this.#repair = new Repair(options, this.#membership, this.#outbox, this.#owner)
   }
 
   get view(): View {
@@ -82,6 +85,7 @@ class Node implements MeshNode {
       if (this.#membership.tick(nowMs)) this.#viewInstalled()
       this.#owner.tick(nowMs)
       this.#handover.tick(nowMs)
+      this.#repair.tick(nowMs)
       if (this.#membership.hasView && this.#membership.areOthersSettled) this.#sureness.setSureOfAll()
       for (const [request, { to }] of this.#asked) if (to === undefined) this.#dispatch(request)
       const isOut = !this.view.members.some(({ id }) => id === this.#options.self.id)
@@ -112,6 +116,7 @@ class Node implements MeshNode {
     this.#sureness = new Sureness(this.view, this.#options, this.#sureness)
     this.#owner.viewInstalled(this.#nowMs, this.#sureness)
     this.#handover.viewInstalled(this.#sureness)
+    this.#repair.viewInstalled(this.#nowMs)
     this.#offers.clear()
     this.#outbox.event('view', this.view)
     for (const [request, asked] of this.#asked) {
@@ -148,6 +153,10 @@ class Node implements MeshNode {
         return this.#takeOffer(from, message)
       case 'offered':
         return this.#handover.receive(message)
+      case 'digest':
+        return this.#repair.compare(from, message)
+      case 'lacks':
+        return this.#repair.send(this.#nowMs, message)
     }
   }
 

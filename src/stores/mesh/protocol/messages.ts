@@ -86,6 +86,12 @@ export interface Delta {
   readonly fields: ReadonlyMap<string, StoredField>
 }
 
+/** The version of a record that a node holds; absent for a tombstone. */
+export interface Digest {
+  readonly key: string
+  readonly version?: Version
+}
+
 /** Everything that nodes say to each other. `view` is the ballot of the sender's installed view. */
 export type Message =
   /** First on each connection, both ways. */
@@ -138,5 +144,8 @@ export type Message =
   /** Background: what a node holds and the owner may lack. Acknowledged, so that a leaving node knows when it may go. */
   | { readonly type: 'offer'; readonly view: Ballot; readonly request: number; readonly holdings: readonly Holding[] }
   | { readonly type: 'offered'; readonly request: number; readonly isWrongView?: boolean }
+  /** Repair: what an owner holds, to a backup; and what that lacks of it. Neither is sent again: the next pass finds it. */
+  | { readonly type: 'digest'; readonly view: Ballot; readonly entries: readonly Digest[] }
+  | { readonly type: 'lacks'; readonly view: Ballot; readonly keys: readonly string[] }
 
 export type MessageType = Message['type']

@@ -259,6 +259,37 @@ const codecs: { readonly [T in MessageType | 'welcome' | 'close']: Codec<OfType<
       return { type: 'offered', request: reader.count(), ...(isWrongView ? { isWrongView: true } : {}) }
     },
   },
+  digest: {
+    number: 30,
+    write(writer, { view, entries }) {
+      writeBallot(writer, view)
+      writer.list(entries, HOLDINGS_MAX, ({ key, version }) => {
+        writer.key(key)
+        writer.bool(version !== undefined)
+        if (version) writer.version(version)
+      })
+    },
+    read: (reader) => ({
+      type: 'digest',
+      view: readBallot(reader),
+      entries: reader.list(HOLDINGS_MAX, () => {
+        const key = reader.key()
+        return reader.bool() ? { key, version: reader.version() } : { key }
+      }),
+    }),
+  },
+  lacks: {
+    number: 31,
+    write(writer, { view, keys }) {
+      writeBallot(writer, view)
+      writer.list(keys, HOLDINGS_MAX, (key) => writer.key(key))
+    },
+    read: (reader) => ({
+      type: 'lacks',
+      view: readBallot(reader),
+      keys: reader.list(HOLDINGS_MAX, () => reader.key()),
+    }),
+  },
 }
 
 const codecOfNumber = new Map<number, Codec<WireMessage>>(

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import * as fc from 'fast-check'
-import type { Message, MessageType } from '../../../../src/stores/mesh/protocol/messages.ts'
+import type { Digest, Message, MessageType } from '../../../../src/stores/mesh/protocol/messages.ts'
 import type { CloseCode, WireMessage } from '../../../../src/stores/mesh/wire/message-codec.ts'
 import { CLOSE_CODES } from '../../../../src/stores/mesh/wire/message-codec.ts'
 import { keys, sessions, tombstones } from '../record-support.ts'
@@ -200,6 +200,12 @@ const arbitraries: { [T in WireMessage['type']]: fc.Arbitrary<OfType<T>> } = {
     'type',
     'request',
   ]),
+  digest: record({
+    type: fc.constant('digest' as const),
+    view: ballots,
+    entries: someOf(partly<Digest>({ key: keys, version: versions }, ['key'])),
+  }),
+  lacks: record({ type: fc.constant('lacks' as const), view: ballots, keys: someOf(keys) }),
 }
 
 export const messageTypes = Object.keys(arbitraries) as WireMessage['type'][]
