@@ -261,14 +261,14 @@ export const FAULTS_OF_VIEWS: readonly ProtocolFault[] = [
   {
     what: 'a node that hears a fleet begins another',
     file: 'membership.ts',
-    text: 'if (this.#heard(nowMs).some(({ view, isLeaving }) => view.number > 0 && !isLeaving)) return false',
+    text: 'if (this.#peers.heard(nowMs).some(({ view, isLeaving }) => view.number > 0 && !isLeaving)) return false',
     replacement: '',
     wishes: { onPartition: 'serve' },
     seed: 50058,
   },
   {
     what: 'a node that was paused goes on alone at once',
-    file: 'membership.ts',
+    file: 'peers.ts',
     text: 'peer.heardAt = peer.grantedAt = nowMs',
     replacement: 'peer.heardAt = nowMs',
     wishes: { onPartition: 'serve' },
@@ -276,7 +276,7 @@ export const FAULTS_OF_VIEWS: readonly ProtocolFault[] = [
   },
   {
     what: 'a view is left again for what was heard before it',
-    file: 'membership.ts',
+    file: 'peers.ts',
     text: 'peer.grantedAt = nowMs // what',
     replacement: '// what',
     wishes: { onPartition: 'serve' },
@@ -285,7 +285,7 @@ export const FAULTS_OF_VIEWS: readonly ProtocolFault[] = [
   {
     what: 'a node leaves while its connections are broken',
     file: 'membership.ts',
-    text: 'members.every(({ id }) => isGone(this.#peers.get(id))) && ',
+    text: 'members.every(({ id }) => this.#peers.isGone(id)) && ',
     replacement: '',
     wishes: { onPartition: 'majority' },
     seed: 301249,

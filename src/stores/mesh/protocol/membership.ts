@@ -1,12 +1,11 @@
-import { groupOf } from './groups.ts'
 import { type Ballot, type Member, type Message, type NodeId, same, type View } from './messages.ts'
 import { pastOf } from './losses.ts'
 import type { RecordMap } from './node.ts'
 import type { Outbox } from './outbox.ts'
+import { type Peer, Peers } from './peers.ts'
 import {
   GAP_MS,
   HEARTBEAT_EVERY_MS,
-  LEASE_MS,
   LEASE_OVER_MS,
   PROPOSAL_MS,
   RANK_MS,
@@ -23,25 +22,6 @@ export interface MembershipOptions {
   readonly unreached: () => readonly string[]
   readonly random: () => number
   readonly records: Pick<RecordMap, 'isFull'>
-}
-
-interface Peer {
-  readonly member: Member
-  isConnected: boolean
-  /** Its address refused a connection: no process is there. */
-  isRefused: boolean
-  heardAt: number
-  hears: ReadonlySet<NodeId>
-  isLeaving: boolean
-  isFull: boolean
-  view: Ballot
-  /** Since when it has been in another view than this node; `undefined` while in the same. */
-  differsSince: number | undefined
-  /** When this node last granted it a lease, and the sending of this node's last heartbeat for which it granted one. */
-  grantedAt: number
-  leaseFrom: number
-  /** The sending of this node's last heartbeat that it has answered. */
-  answeredAt: number
 }
 
 interface Proposal {
@@ -64,7 +44,7 @@ export class Membership {
   hasLeft = false
   readonly #options: MembershipOptions
   readonly #outbox: Outbox
-  readonly #peers = new Map<NodeId, Peer>()
+  readonly #peers: Peers
   /** Who has said that what it holds was handed to the owners of the view; this node too. */
   #settled = new Set<NodeId>()
   #settledAt = Number.NEGATIVE_INFINITY
@@ -87,6 +67,7 @@ export class Membership {
   constructor(nowMs: number, options: MembershipOptions, outbox: Outbox) {
     this.#options = options
     this.#outbox = outbox
+    this.#peers = new Peers(options.self)
     this.#startedAt = nowMs
     this.#tickedAt = nowMs
     this.#seen = { number: 0, id: options.self.id }
@@ -130,7 +111,7 @@ export class Membership {
   isServing(nowMs: number): boolean {
     if (this.hasLeft || this.#accepted || !has(this.view.members, this.#options.self.id)) return false
     const held = this.view.members.filter(
-      ({ id }) => id === this.#options.self.id || nowMs - (this.#peers.get(id)?.leaseFrom ?? -Infinity) < LEASE_MS,
+      ({ id }) => id === this.#options.self.id || this.#peers.hasLeaseFrom(nowMs, id),
     ).length
     return this.#options.onPartition === 'serve'
       ? held === this.view.members.length
@@ -146,7 +127,7 @@ export class Membership {
   isLast(nowMs: number): boolean {
     const members = this.view.members.filter(({ id }) => id !== this.#options.self.id)
     return (
-      members.every(({ id }) => isGone(this.#peers.get(id))) && this.#heard(nowMs).every(({ isLeaving }) => isLeaving)
+      members.every(({ id }) => this.#peers.isGone(id)) && this.#peers.heard(nowMs).every(({ isLeaving }) => isLeaving)
     )
   }
 
@@ -164,33 +145,16 @@ export class Membership {
   }
 
   isConnected(id: NodeId): boolean {
-    return this.#peers.get(id)?.isConnected ?? false
+    return this.#peers.isConnected(id)
   }
 
   connected(nowMs: number, member: Member): void {
-    const known = this.#peers.get(member.id)
-    const leases = { grantedAt: known?.grantedAt ?? -Infinity, leaseFrom: known?.leaseFrom ?? -Infinity }
-    this.#peers.set(member.id, {
-      member,
-      isConnected: true,
-      isRefused: false,
-      heardAt: nowMs,
-      hears: new Set([this.#options.self.id]),
-      isLeaving: false,
-      isFull: false,
-      view: { number: 0, id: member.id },
-      differsSince: undefined,
-      answeredAt: Number.NEGATIVE_INFINITY,
-      ...leases,
-    })
+    this.#peers.connect(nowMs, member)
     this.#beat(nowMs, member.id)
   }
 
   disconnected(id: NodeId, isRefused: boolean): void {
-    const peer = this.#peers.get(id)
-    if (!peer) return
-    peer.isConnected = false
-    peer.isRefused = isRefused
+    this.#peers.disconnect(id, isRefused)
   }
 
   /** @returns whether a view was installed */
@@ -224,7 +188,7 @@ export class Membership {
   /** @returns whether a view was installed */
   tick(nowMs: number): boolean {
     if (nowMs - this.#tickedAt > GAP_MS) {
-      for (const peer of this.#peers.values()) peer.heardAt = peer.grantedAt = nowMs
+      this.#peers.hearAll(nowMs)
       this.#startedAt = nowMs
     }
     this.#tickedAt = nowMs
@@ -234,7 +198,7 @@ export class Membership {
     }
     if (this.#proposal && nowMs - this.#proposal.startedAt > PROPOSAL_MS) this.#proposal = undefined
     if (this.#isLeaving) return false
-    const wanted = this.#wanted(nowMs)
+    const wanted = this.#peers.wanted(nowMs)
     if (!this.#isChangeNeeded(nowMs, wanted)) {
       this.#needSince = undefined
       return false
@@ -251,11 +215,11 @@ export class Membership {
   }
 
   #beatAll(nowMs: number): void {
-    for (const { member, isConnected } of this.#peers.values()) if (isConnected) this.#beat(nowMs, member.id)
+    for (const { member } of this.#peers.connected) this.#beat(nowMs, member.id)
   }
 
   #beat(nowMs: number, to: NodeId): void {
-    const hears = this.#heard(nowMs).map(({ member }) => member.id)
+    const hears = this.#peers.heard(nowMs).map(({ member }) => member.id)
     this.#outbox.send(to, {
       type: 'heartbeat',
       view: this.view.ballot,
@@ -265,10 +229,6 @@ export class Membership {
       isSettled: this.isSettled,
       isFull: this.#options.records.isFull,
     })
-  }
-
-  #heard(nowMs: number): Peer[] {
-    return [...this.#peers.values()].filter(({ isConnected, heardAt }) => isConnected && nowMs - heardAt < LEASE_MS)
   }
 
   #answerBeat(
@@ -296,41 +256,23 @@ export class Membership {
     if (belongs && isBefore(view, this.view.ballot)) this.#outbox.send(id, { type: 'install', view: this.view })
   }
 
-  /** Who should be in the view: those that hear each other and do not leave, in the order of their ids. */
-  #wanted(nowMs: number): Member[] {
-    const { self } = this.#options
-    const heard = this.#heard(nowMs).filter(({ isLeaving }) => !isLeaving)
-    const leaving = new Set([...this.#peers.values()].filter((peer) => peer.isLeaving).map(({ member }) => member.id))
-    const rows = new Map<NodeId, ReadonlySet<NodeId>>([[self.id, new Set(heard.map(({ member }) => member.id))]])
-    for (const { member, hears } of heard) rows.set(member.id, new Set([...hears].filter((id) => !leaving.has(id))))
-    const group = new Set(groupOf(self.id, rows))
-    return [self, ...heard.map(({ member }) => member)].filter(({ id }) => group.has(id)).toSorted(byId)
-  }
-
-  /** Who leaves and still holds something that it could hand over. */
-  #leavers(nowMs: number): Member[] {
-    return this.#heard(nowMs)
-      .filter(({ isLeaving, view }) => isLeaving && view.number > 0)
-      .map(({ member }) => member)
-  }
-
   #isChangeNeeded(nowMs: number, wanted: readonly Member[]): boolean {
     if (this.#accepted) return nowMs - this.#acceptedAt > STUCK_MS
     const { members } = this.view
     const stays = [...members, ...this.view.leaving]
-    if (this.hasView && this.#leavers(nowMs).some(({ id }) => !has(stays, id))) return true
+    if (this.hasView && this.#peers.leavers(nowMs).some(({ id }) => !has(stays, id))) return true
     if (wanted.length !== members.length || wanted.some(({ id }) => !has(members, id))) return true
     return members.some(({ id }) => nowMs - (this.#peers.get(id)?.differsSince ?? Infinity) > STUCK_MS)
   }
 
   /** A node without a view joins the one that there is, or waits for others before it begins one. */
   #mayBegin(nowMs: number, wanted: readonly Member[]): boolean {
-    const leaving = this.#leavers(nowMs)
+    const leaving = this.#peers.leavers(nowMs)
     const known = this.view.members.filter(({ id }) => has(wanted, id) || has(leaving, id)).length
     if (this.#options.onPartition === 'majority' && this.hasView && known <= this.view.members.length / 2) return false
     if (this.hasView || wanted.some(({ id }) => (this.#peers.get(id)?.view.number ?? 0) > 0)) return true
     // Whoever it hears has what it lacks, also while that one still counts on others that are gone.
-    if (this.#heard(nowMs).some(({ view, isLeaving }) => view.number > 0 && !isLeaving)) return false
+    if (this.#peers.heard(nowMs).some(({ view, isLeaving }) => view.number > 0 && !isLeaving)) return false
     if (nowMs - this.#startedAt < (wanted.length > 1 ? STARTUP_MS : STARTUP_ALONE_MS)) return false
     const { onPartition, expectedNodes, unreached } = this.#options
     return onPartition === 'serve' || (wanted.length > expectedNodes / 2 && unreached().length === 0)
@@ -339,7 +281,7 @@ export class Membership {
   #propose(nowMs: number, members: readonly Member[]): boolean {
     const { self, random } = this.#options
     const number = this.#seen.number + 1
-    const leaving = this.#leavers(nowMs)
+    const leaving = this.#peers.leavers(nowMs)
     const incarnation = number * 2 ** 20 + Math.floor(random() * 2 ** 20)
     const view = {
       ballot: { number, id: self.id },
@@ -432,11 +374,7 @@ export class Membership {
     this.#accepted = undefined
     this.#mayStand = []
     this.#needSince = undefined
-    for (const peer of this.#peers.values()) {
-      peer.leaseFrom = Number.NEGATIVE_INFINITY
-      peer.grantedAt = nowMs // what it heard or failed to hear before says nothing about this view
-      peer.differsSince = same(peer.view, view.ballot) ? undefined : nowMs
-    }
+    this.#peers.viewInstalled(nowMs, view)
     for (const { id } of view.members) if (id !== this.#options.self.id && this.isConnected(id)) this.#beat(nowMs, id)
     return true
   }
@@ -446,18 +384,10 @@ export class Membership {
   }
 }
 
-function isGone(peer: Peer | undefined): boolean {
-  return peer === undefined || peer.isLeaving || (peer.isRefused && !peer.isConnected)
-}
-
 function isBefore(a: Ballot, b: Ballot): boolean {
   return a.number < b.number || (a.number === b.number && a.id < b.id)
 }
 
 function has(members: readonly Member[], id: NodeId): boolean {
   return members.some((member) => member.id === id)
-}
-
-function byId(a: Member, b: Member): number {
-  return a.id < b.id ? -1 : 1
 }
