@@ -46,7 +46,7 @@ export class ResponseCookies {
   }
 
   /** The headers, once. Without a selector there is no token to set. */
-  take(selector?: Buffer): HeaderLine[] {
+  take(selector?: Buffer | undefined): HeaderLine[] {
     const { token, hint, clear } = this.#state
     const policy = this.#policy
     this.#state = {}

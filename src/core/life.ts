@@ -1,0 +1,207 @@
+import { createSelector, keyOfSelector } from '../token/index.ts'
+import { ResponseCookies } from './cookies.ts'
+import type { Engine } from './engine.ts'
+import { type SojournError, SessionGoneError, SessionSupersededError } from './errors.ts'
+import { nextEnd } from './policy.ts'
+import type { SessionRecord } from './record.ts'
+import type { Change, ChangeResult } from './store.ts'
+
+/** Where the session of a request stands. */
+type State =
+  /** Nothing is stored under its key. */
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'live'; readonly record: RecordMeta }
+  /** The token is from before a login, or of a secret unknown here: reads as empty, and only `login` writes. */
+  | { readonly kind: 'detached'; readonly reason: () => SojournError }
+
+type RecordMeta = Pick<SessionRecord, 'version' | 'user' | 'startedAt' | 'createdAt' | 'lastSeenAt' | 'expiresAt'>
+
+/** How a session came out of `open`. */
+export interface Opening {
+  readonly selector?: Buffer
+  readonly key?: string
+  readonly generation?: number
+  readonly record?: SessionRecord
+  /** Whether the client sent a token of ours. */
+  readonly isPresented?: boolean
+  /** The generation to hand out, where the client presented its predecessor. */
+  readonly successor?: number
+  /** Opened outside a request: changes are no use by the visitor. */
+  readonly unattended?: boolean
+  readonly detached?: () => SojournError
+  /** Stored fields that do not fit the schema: they take their initial value, or none. */
+  readonly resetFields?: readonly string[]
+  readonly initial: object
+}
+
+export type Applied = Extract<ChangeResult, { outcome: 'applied' }>
+
+/**
+ * What one request knows of a session beside its data: under which key and generation it stands, what the store knows of
+ * its user and times, and what its client is to be told. Every change of it goes to the store from here.
+ */
+export class Life<Data extends object> {
+  readonly cookies: ResponseCookies
+  readonly isUnattended: boolean
+  readonly #engine: Engine<Data>
+  readonly #openedAt: number
+  #state: State
+  #selector: Buffer | undefined
+  #key: string | undefined
+  #generation: number
+  #graceEndsAt: number
+
+  constructor(engine: Engine<Data>, opening: Opening) {
+    const { record, detached } = opening
+    this.#engine = engine
+    this.#openedAt = engine.clock.now()
+    this.#selector = opening.selector
+    this.#key = opening.key
+    this.#generation = opening.generation ?? 1
+    this.#graceEndsAt = record?.retired[0] ?? 0
+    this.#state = record
+      ? { kind: 'live', record }
+      : detached
+        ? { kind: 'detached', reason: detached }
+        : { kind: 'empty' }
+    this.isUnattended = opening.unattended ?? false
+    this.cookies = new ResponseCookies(engine.policy.cookie, engine.tokens, opening.successor)
+  }
+
+  get kind(): State['kind'] {
+    return this.#state.kind
+  }
+
+  /** The key, drawn when it is first asked for. */
+  get key(): string {
+    this.#selector ??= this.#key === undefined ? createSelector() : undefined
+    return (this.#key ??= keyOfSelector(this.#selector ?? createSelector()))
+  }
+
+  get hasKey(): boolean {
+    return this.#key !== undefined
+  }
+
+  /** What a token of this session is made of; `undefined` where the client brought none and none was made. */
+  get selector(): Buffer | undefined {
+    return this.#selector
+  }
+
+  /** The generation under which the request began, or of its login. */
+  get generation(): number {
+    return this.#generation
+  }
+
+  /** The grace of this generation's predecessor ends then. */
+  get graceEndsAt(): number {
+    return this.#graceEndsAt
+  }
+
+  get meta(): RecordMeta {
+    if (this.#state.kind === 'live') return this.#state.record
+    const now = this.#openedAt
+    const expiresAt = nextEnd(this.#engine.policy, now, now)
+    const version = { incarnation: 0, sequence: 0 }
+    return { version, user: null, startedAt: now, createdAt: now, lastSeenAt: now, expiresAt }
+  }
+
+  get touchIsDue(): boolean {
+    const { policy, clock } = this.#engine
+    return this.#state.kind === 'live' && clock.now() - this.#state.record.lastSeenAt >= policy.touchEveryMs
+  }
+
+  /** Whether a token that was to be handed out has been presented meanwhile, when the record is at `generation`. */
+  isUsedSuccessor(token: number, generation: number): boolean {
+    return token > this.#generation && token <= generation
+  }
+
+  /** Sends a change of the session; where it was applied, this request and its client know the new version. */
+  async apply(parts: Partial<Change>): Promise<ChangeResult> {
+    const { policy, store } = this.#engine
+    const { now, expiresAt } = this.#times()
+    const change: Change = {
+      key: this.key,
+      operation: this.#engine.nextOperation(),
+      now,
+      expiresAt: parts.login ? nextEnd(policy, now, now) : expiresAt,
+      generation: this.#generation,
+      ...(this.isUnattended ? { unattended: true } : {}),
+      ...parts,
+    }
+    const result = await store.call('apply', (store) => store.apply(change))
+    if (result.outcome === 'applied' && this.#state.kind === 'live') {
+      const used = this.isUnattended ? {} : { lastSeenAt: now, expiresAt }
+      this.#state = { kind: 'live', record: { ...this.#state.record, version: result.version, ...used } }
+      this.cookies.hint = result.version
+      const { token } = this.cookies
+      if (token !== undefined && this.isUsedSuccessor(token, result.generation)) this.cookies.token = undefined
+    }
+    return result
+  }
+
+  /** Stores a session for the first time. */
+  async create({ login, ...parts }: Pick<Change, 'fields' | 'login'>): Promise<Applied> {
+    const change = { create: true, ...parts, ...(login ? { login } : {}) }
+    const result = required(await this.#applyCreation(change))
+    const { version, generation } = result
+    const { now, expiresAt } = this.#times()
+    const user = login?.user ?? null
+    const record = { version, user, startedAt: now, createdAt: now, lastSeenAt: now, expiresAt }
+    this.#state = { kind: 'live', record }
+    this.cookies.set({ token: generation, hint: version })
+    return result
+  }
+
+  /** Makes a stored session a user's. */
+  async login(user: string, parts: Pick<Change, 'fields'>): Promise<ChangeResult> {
+    const result = await this.apply({ ...parts, login: { user } })
+    if (result.outcome !== 'applied') return result
+    this.#generation = result.generation
+    this.#graceEndsAt = 0
+    this.cookies.token = result.generation
+    if (this.#state.kind === 'live') {
+      const { now, expiresAt } = this.#times()
+      this.#state = { kind: 'live', record: { ...this.#state.record, user, startedAt: now, expiresAt } }
+    }
+    return result
+  }
+
+  /** Goes on under a key of its own, with nothing stored. */
+  becomeNew(): void {
+    this.#state = { kind: 'empty' }
+    this.#selector = createSelector()
+    this.#key = keyOfSelector(this.#selector)
+    this.#generation = 1
+    this.#graceEndsAt = 0
+    this.cookies.set({})
+  }
+
+  /** @throws SojournError where this request may write nothing */
+  assertAttached(): void {
+    if (this.#state.kind !== 'detached') return
+    throw this.#state.reason()
+  }
+
+  #times(): { now: number; expiresAt: number } {
+    const now = this.#engine.clock.now()
+    const startedAt = this.#state.kind === 'live' ? this.#state.record.startedAt : now
+    return { now, expiresAt: nextEnd(this.#engine.policy, now, startedAt) }
+  }
+
+  /** A creation whose fate is unknown is not tried again under the same key, where it would find itself. */
+  async #applyCreation(parts: Partial<Change>): Promise<ChangeResult> {
+    try {
+      return await this.apply(parts)
+    } catch (error) {
+      this.#selector = createSelector()
+      this.#key = keyOfSelector(this.#selector)
+      throw error
+    }
+  }
+}
+
+/** @throws where the answer is not `applied` */
+export function required(result: ChangeResult): Applied {
+  if (result.outcome === 'applied') return result
+  throw result.outcome === 'superseded' ? new SessionSupersededError() : new SessionGoneError()
+}
