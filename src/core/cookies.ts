@@ -1,5 +1,6 @@
 import {
   type CookiePolicy,
+  createIssue,
   formatVersion,
   toClearCookie,
   toSetCookie,
@@ -12,6 +13,8 @@ import type { HeaderLine } from './session.ts'
 interface CookieState {
   /** The generation of the token to set. */
   token?: number | undefined
+  /** Whether others may be given that generation too, so that this one needs an issue of its own. */
+  isSuccessor?: boolean
   hint?: Version | undefined
   clear?: true
 }
@@ -20,12 +23,12 @@ interface CookieState {
 export class ResponseCookies {
   readonly #policy: CookiePolicy
   readonly #tokens: TokenCodec
-  #state: CookieState
+  #state: CookieState = {}
 
-  constructor(policy: CookiePolicy, tokens: TokenCodec, token: number | undefined) {
+  constructor(policy: CookiePolicy, tokens: TokenCodec, successor: number | undefined) {
     this.#policy = policy
     this.#tokens = tokens
-    this.#state = { token }
+    this.successor = successor
   }
 
   get token(): number | undefined {
@@ -34,6 +37,12 @@ export class ResponseCookies {
 
   set token(generation: number | undefined) {
     this.#state.token = generation
+    this.#state.isSuccessor = false
+  }
+
+  set successor(generation: number | undefined) {
+    this.#state.token = generation
+    this.#state.isSuccessor = true
   }
 
   set hint(version: Version) {
@@ -47,13 +56,14 @@ export class ResponseCookies {
 
   /** The headers, once. Without a selector there is no token to set. */
   take(selector?: Buffer | undefined): HeaderLine[] {
-    const { token, hint, clear } = this.#state
+    const { token, isSuccessor, hint, clear } = this.#state
     const policy = this.#policy
     this.#state = {}
     const lines: string[] = []
-    if (token !== undefined && selector)
-      lines.push(toSetCookie(policy, policy.name, this.#tokens.encode(selector, token)))
-    else if (clear) lines.push(toClearCookie(policy, policy.name), toClearCookie(policy, policy.hintName))
+    if (token !== undefined && selector) {
+      const text = this.#tokens.encode(selector, token, isSuccessor ? createIssue() : 0)
+      lines.push(toSetCookie(policy, policy.name, text))
+    } else if (clear) lines.push(toClearCookie(policy, policy.name), toClearCookie(policy, policy.hintName))
     if (hint) lines.push(toSetCookie(policy, policy.hintName, formatVersion(hint)))
     return lines.map((line) => ['set-cookie', line])
   }

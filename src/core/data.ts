@@ -4,6 +4,7 @@ import { createDataProxy } from './data-proxy.ts'
 import { SessionTooLargeError, UnstorableValueError } from './errors.ts'
 import { FIELD_BYTES_MAX, FIELD_NAME_LENGTH_MAX, FIELDS_MAX } from './limits.ts'
 import type { StoredField } from './record.ts'
+import { RESERVED_PREFIX } from './use.ts'
 
 /** One field of a session in one request. */
 interface Field {
@@ -252,6 +253,12 @@ function isObject(value: unknown): boolean {
  * @throws UnstorableValueError for a value or a name that cannot be kept, SessionTooLargeError above 256 KiB
  */
 export function encodeField(name: string, value: unknown): string {
+  if (name.startsWith(RESERVED_PREFIX)) {
+    throw new UnstorableValueError(
+      name,
+      `session fields whose names begin with ${RESERVED_PREFIX} are not the application's`,
+    )
+  }
   if (name.length > FIELD_NAME_LENGTH_MAX || !name.isWellFormed()) {
     throw new UnstorableValueError(
       name.slice(0, FIELD_NAME_LENGTH_MAX),

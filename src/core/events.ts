@@ -13,8 +13,17 @@ export interface SessionEvents {
   login: { readonly key: string; readonly user: string }
   /** A session was ended through this node (`dropped`: by a bounded store under pressure; `invalid`: it did not fit the schema). */
   ended: { readonly key: string; readonly user: string | null; readonly reason: EndReason }
-  /** A token was used after its successor was presented and its grace had passed; the session was ended. */
-  stolen: { readonly key: string; readonly user: string | null; readonly generation: number }
+  /** Two use one session: a token came after another had taken its place, and every answer on its way had arrived. */
+  stolen: {
+    readonly key: string
+    readonly user: string | null
+    /** Of the token that came too late. */
+    readonly generation: number
+    /** Who sent it, by `clientLabel`; the owner or the thief. */
+    readonly presentedBy: string
+    /** Who was the first to use the token that had taken its place. Empty where the store does not know. */
+    readonly heldBy: string
+  }
   /** A request carried a token from before a login. */
   superseded: { readonly key: string }
   /** The client has seen a newer version than any that the store has: the store lost changes. */
@@ -43,7 +52,7 @@ const LOGGED: Record<SessionEventName, { level: 'warn' | 'error'; message: strin
   ended: undefined,
   superseded: undefined,
   tokenRefused: undefined,
-  stolen: { level: 'warn', message: 'a token was used after its successor; the session was ended' },
+  stolen: { level: 'warn', message: 'two clients use one session: a copied token was seen' },
   stale: { level: 'warn', message: 'a client has seen a newer version than the store has: the store lost changes' },
   lateChange: { level: 'warn', message: 'session fields were assigned after the response had begun; call save()' },
   changeDropped: { level: 'warn', message: 'a session ended while a request was in flight; its changes were dropped' },

@@ -8,11 +8,11 @@ export * from './limits.ts'
 export type { SessionsOptions } from './policy.ts'
 export * from './record.ts'
 export * from './register.ts'
+export type { RequestLike } from './request.ts'
 export type { HeaderLine, LoginOptions, Session } from './session.ts'
 export {
   type Health,
   openSessions,
-  type RequestLike,
   type Sessions,
   type SessionStats,
   type SessionView,

@@ -26,6 +26,10 @@ export interface Opening {
   readonly isPresented?: boolean
   /** The generation to hand out, where the client presented its predecessor. */
   readonly successor?: number
+  /** Whether the newest generation was presented, by whom it was given to. */
+  readonly isCurrent?: boolean
+  /** Whether the first of several secrets made the token. */
+  readonly isOfSigner?: boolean
   /** Opened outside a request: changes are no use by the visitor. */
   readonly unattended?: boolean
   readonly detached?: () => SojournError
@@ -49,7 +53,10 @@ export class Life<Data extends object> {
   #selector: Buffer | undefined
   #key: string | undefined
   #generation: number
-  #graceEndsAt: number
+  /** From then on the token may be rotated: each browser has one issue of it, and its predecessor is not served any more. */
+  #rotatesAt: number
+  /** From then on a request rotates it. */
+  #rotationIsDueAt: number
 
   constructor(engine: Engine<Data>, opening: Opening) {
     const { record, detached } = opening
@@ -58,7 +65,8 @@ export class Life<Data extends object> {
     this.#selector = opening.selector
     this.#key = opening.key
     this.#generation = opening.generation ?? 1
-    this.#graceEndsAt = record?.retired[0] ?? 0
+    this.#rotatesAt = rotatesAt(engine, opening)
+    this.#rotationIsDueAt = rotationIsDueAt(engine, opening)
     this.#state = record
       ? { kind: 'live', record }
       : detached
@@ -92,11 +100,6 @@ export class Life<Data extends object> {
     return this.#generation
   }
 
-  /** The grace of this generation's predecessor ends then. */
-  get graceEndsAt(): number {
-    return this.#graceEndsAt
-  }
-
   get meta(): RecordMeta {
     if (this.#state.kind === 'live') return this.#state.record
     const now = this.#openedAt
@@ -108,6 +111,18 @@ export class Life<Data extends object> {
   get touchIsDue(): boolean {
     const { policy, clock } = this.#engine
     return this.#state.kind === 'live' && clock.now() - this.#state.record.lastSeenAt >= policy.touchEveryMs
+  }
+
+  /** Whether this request is to hand out a successor. */
+  get rotationIsDue(): boolean {
+    const now = this.#engine.clock.now()
+    if (this.#state.kind !== 'live' || this.cookies.token !== undefined) return false
+    return now >= this.#rotationIsDueAt && now > this.#rotatesAt
+  }
+
+  /** Whether {@link rotate} would do anything. */
+  get mayRotate(): boolean {
+    return this.#state.kind === 'live' && this.#engine.clock.now() > this.#rotatesAt
   }
 
   /** Whether a token that was to be handed out has been presented meanwhile, when the record is at `generation`. */
@@ -152,12 +167,20 @@ export class Life<Data extends object> {
     return result
   }
 
+  /** Hands out a successor, together with other changes. */
+  async rotate(parts: Pick<Change, 'fields'> = {}): Promise<ChangeResult> {
+    const result = await this.apply({ ...parts, rotate: true })
+    const isOurs = result.outcome === 'applied' && result.pending && result.generation === this.#generation
+    if (isOurs) this.cookies.successor = this.#generation + 1
+    return result
+  }
+
   /** Makes a stored session a user's. */
   async login(user: string, parts: Pick<Change, 'fields'>): Promise<ChangeResult> {
     const result = await this.apply({ ...parts, login: { user } })
     if (result.outcome !== 'applied') return result
     this.#generation = result.generation
-    this.#graceEndsAt = 0
+    this.#neverRotated()
     this.cookies.token = result.generation
     if (this.#state.kind === 'live') {
       const { now, expiresAt } = this.#times()
@@ -172,8 +195,13 @@ export class Life<Data extends object> {
     this.#selector = createSelector()
     this.#key = keyOfSelector(this.#selector)
     this.#generation = 1
-    this.#graceEndsAt = 0
+    this.#neverRotated()
     this.cookies.set({})
+  }
+
+  #neverRotated(): void {
+    this.#rotatesAt = 0
+    this.#rotationIsDueAt = Infinity
   }
 
   /** @throws SojournError where this request may write nothing */
@@ -204,4 +232,23 @@ export class Life<Data extends object> {
 export function required(result: ChangeResult): Applied {
   if (result.outcome === 'applied') return result
   throw result.outcome === 'superseded' ? new SessionSupersededError() : new SessionGoneError()
+}
+
+/** Twice the grace after the first use of a generation: then all answers with others of its issues have arrived, and the requests of before. */
+function rotatesAt<Data extends object>({ policy }: Engine<Data>, { record, isCurrent }: Opening): number {
+  if (record && !isCurrent) return Infinity
+  const graceEndsAt = record?.retired[0]
+  return graceEndsAt === undefined ? 0 : graceEndsAt + policy.graceMs
+}
+
+/** A token of a secret that signs no more is due at once. */
+function rotationIsDueAt<Data extends object>(
+  { policy }: Engine<Data>,
+  { record, isCurrent, isOfSigner }: Opening,
+): number {
+  if (!record || !isCurrent) return Infinity
+  if (isOfSigner === false) return 0
+  const graceEndsAt = record.generation > record.floor ? record.retired[0] : undefined
+  const usedSince = graceEndsAt === undefined ? record.startedAt : graceEndsAt - policy.graceMs
+  return usedSince + policy.rotateEveryMs
 }

@@ -96,10 +96,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
   async rotate(): Promise<void> {
     await this.#turn(async () => {
       this.#life.assertAttached()
-      if (this.#life.kind !== 'live' || this.#engine.clock.now() <= this.#life.graceEndsAt) return
-      const result = required(await this.#life.apply({ rotate: true }))
-      if (result.pending && result.generation === this.#life.generation)
-        this.#life.cookies.token = result.generation + 1
+      if (this.#life.mayRotate) required(await this.#life.rotate())
     })
   }
 
@@ -151,6 +148,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
       this.#turnCount === 0 &&
       this.#life.cookies.token === undefined &&
       !this.#life.touchIsDue &&
+      !this.#life.rotationIsDue &&
       !this.#fields.isChanged
     )
   }
@@ -208,9 +206,10 @@ export class OpenSession<Data extends object> implements Session<Data> {
       return
     }
     const changes = this.#fields.changes()
-    if (changes.size === 0 && !this.#life.touchIsDue) return
+    const rotates = how === 'implicit' && this.#life.rotationIsDue
+    if (changes.size === 0 && !this.#life.touchIsDue && !rotates) return
     if (changes.size > 0) await this.#check(changes)
-    const result = await this.#life.apply({ fields: changes })
+    const result = await (rotates ? this.#life.rotate({ fields: changes }) : this.#life.apply({ fields: changes }))
     if (result.outcome === 'applied') this.#fields.applied(changes, result.version)
     else this.#life.cookies.set({})
     if (result.outcome === 'applied' || changes.size === 0) return

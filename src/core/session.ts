@@ -51,8 +51,9 @@ export interface Session<Data extends object> {
 
   /**
    * Hands out a successor of the token; the present one stays good until the successor was used, and for the grace after
-   * that. Within the grace of the last rotation it does nothing: with two so close together, a late answer could put
-   * back a token whose grace is over.
+   * that. Who comes later with either of two tokens that went different ways is seen: `stolen`. Within twice the grace of
+   * the last rotation it does nothing: with two so close together, a late answer could put back a token whose grace is
+   * over. `rotateEvery` does it by itself.
    */
   rotate(): Promise<void>
 

@@ -6,17 +6,9 @@ import type { SessionEventName, SessionListener } from './events.ts'
 import { OpenSession } from './open-session.ts'
 import { Opener } from './opener.ts'
 import { endOf, type SessionsOptions } from './policy.ts'
+import { headerOf, type RequestLike } from './request.ts'
 import type { HeaderLine, Session } from './session.ts'
 import type { Clock, Logger } from './store.ts'
-
-/** A request as Node, Express, Fastify (`headers` is an object) or fetch (`headers` is `Headers`) have it. */
-export interface RequestLike {
-  readonly headers:
-    | { get(name: string): string | null }
-    | Readonly<Record<string, string | readonly string[] | undefined>>
-  /** Node's socket, where there is one: tells plain http from TLS. */
-  readonly socket?: object
-}
 
 /** A session as `get` reads it, outside a request. A copy: changing it changes nothing. */
 export interface SessionView<Data extends object> {
@@ -132,7 +124,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async open(request: RequestLike): Promise<Session<Data>> {
-    const session = new OpenSession(this.#engine, await this.#opener.open(headerOf(request.headers, 'cookie')))
+    const session = new OpenSession(this.#engine, await this.#opener.open(request))
     this.#ofRequest.set(request, session)
     this.#warnOfPlainHttp(request)
     return session
@@ -242,10 +234,4 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
 function asOpen<Data extends object>(session: Session<Data>): OpenSession<Data> {
   if (session instanceof OpenSession) return session
   throw new TypeError('give the session that sessions.open(request) or sessions.of(request) returned')
-}
-
-function headerOf(headers: RequestLike['headers'], name: string): string | undefined {
-  if (typeof headers.get === 'function') return headers.get(name) ?? undefined
-  const value = (headers as Readonly<Record<string, string | readonly string[] | undefined>>)[name]
-  return typeof value === 'string' ? value : value?.join('; ')
 }

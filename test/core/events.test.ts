@@ -55,8 +55,9 @@ suite('events', () => {
     bus.emit('created', { key: 'k' })
     bus.emit('ended', { key: 'k', user: null, reason: 'logout' })
     assert.deepEqual(logged, [])
-    bus.emit('stolen', { key: 'k', user: 'u', generation: 3 })
-    assert.deepEqual(logged, ['warn {"key":"k","user":"u","generation":3}'])
+    const event = { key: 'k', user: 'u', generation: 3, presentedBy: 'a', heldBy: 'b' }
+    bus.emit('stolen', event)
+    assert.deepEqual(logged, [`warn ${JSON.stringify(event)}`])
   })
 
   test('stats are a copy', () => {

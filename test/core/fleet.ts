@@ -89,6 +89,11 @@ export class Client {
     return this.cookies.get('__Host-sid')
   }
 
+  /** Of the token, as the format's documentation says where it stands. */
+  get generation(): number | undefined {
+    return Buffer.from(this.token ?? '', 'base64url')[18]
+  }
+
   get hint(): string | undefined {
     return this.cookies.get('__Host-sid-v')
   }
