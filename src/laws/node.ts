@@ -15,9 +15,15 @@ import { Barriers, type LawData, runStep, type Step } from './steps.ts'
 import { type ApplyPlan, watched, type WatchedStore } from './watched-store.ts'
 
 /** Timeouts of the laws' sessions, in milliseconds. */
-export const LAW_TIMES: { readonly idleMs: number; readonly absoluteMs: number; readonly graceMs: number } = {
+export const LAW_TIMES: {
+  readonly idleMs: number
+  readonly absoluteMs: number
+  readonly rotateEveryMs: number
+  readonly graceMs: number
+} = {
   idleMs: 30 * 60_000,
   absoluteMs: 12 * 3_600_000,
+  rotateEveryMs: 5 * 60_000,
   graceMs: 60_000,
 }
 
@@ -123,6 +129,7 @@ class Node {
       secret,
       idleTimeout: LAW_TIMES.idleMs,
       absoluteTimeout: LAW_TIMES.absoluteMs,
+      rotateEvery: LAW_TIMES.rotateEveryMs,
       grace: LAW_TIMES.graceMs,
       deadline: DEADLINE_MS,
       clock,
