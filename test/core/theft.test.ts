@@ -113,6 +113,27 @@ suite('a thief who polls and is given the successor along with its owner', () =>
   })
 })
 
+suite('an honest browser that was given two issues of one successor', () => {
+  test('is not taken for a thief by a request that was slow on its way, sent before the later issue arrived', async () => {
+    const fleet = createFleet(options)
+    const client = await createVisitor(fleet.sessions)
+    fleet.clock.advance('15m')
+    const late = await fleet.sessions.commit(await fleet.sessions.open(client.request))
+    await visit(fleet, client)
+    await visit(fleet, client) // the first use of the successor
+    fleet.clock.advance(graceMs - 1)
+    const slow = client.clone()
+    client.take(late)
+    fleet.clock.advance(2)
+    await visit(fleet, client)
+    fleet.clock.advance(graceMs - 2)
+    assert.equal(await visit(fleet, slow), 1)
+    fleet.clock.advance(graceMs)
+    assert.equal(await visit(fleet, client), 1)
+    assert.deepEqual(fleet.eventNames(), ['created'])
+  })
+})
+
 suite("onStolen: 'report'", () => {
   test('serves both and tells each use of the older token, which is given no other', async () => {
     const fleet = createFleet({ ...options, onStolen: 'report' })
