@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { HeaderLine } from '../core/index.ts'
-import { applyHead, type Head, resetHead, takeHead } from './head.ts'
+import { addHeader, applyHead, type Head, resetHead, takeHead } from './head.ts'
 
 /** What a gate asks of its adapter. */
 export interface GateHooks {
@@ -181,7 +181,7 @@ class Gate {
     const calls = this.#calls
     this.#calls = []
     try {
-      for (const [name, value] of lines) response.appendHeader(name, value)
+      for (const [name, value] of lines) addHeader(response, name, value)
       for (const { run } of calls) if (run() === false) this.#owesDrain = false // it will be emitted by Node
     } catch (error) {
       if (!response.headersSent) return this.#fail(error, lines)
@@ -196,7 +196,7 @@ class Gate {
     this.#state = 'failed'
     resetHead(response, this.#before, error)
     this.#standInFront() // what wrapped them later, as compression does, is done with its response and would swallow another
-    for (const [name, value] of lines) response.appendHeader(name, value)
+    for (const [name, value] of lines) addHeader(response, name, value)
     for (const source of this.#sources) source.unpipe?.(response)
     const abandon = (): void => this.#abandon(error)
     if (response.closed) process.nextTick(abandon)

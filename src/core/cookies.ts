@@ -1,5 +1,4 @@
 import {
-  type CookiePolicy,
   createIssue,
   formatVersion,
   toClearCookie,
@@ -7,6 +6,7 @@ import {
   type TokenCodec,
   type Version,
 } from '../token/index.ts'
+import type { Policy } from './policy.ts'
 import type { HeaderLine } from './session.ts'
 
 /** What a response tells the client to keep. */
@@ -19,13 +19,13 @@ interface CookieState {
   clear?: true
 }
 
-/** The cookies of one response, until it takes them. */
+/** The cookies of one response, or what stands for them with another carrier, until it takes them. */
 export class ResponseCookies {
-  readonly #policy: CookiePolicy
+  readonly #policy: Pick<Policy, 'cookie' | 'header'>
   readonly #tokens: TokenCodec
   #state: CookieState = {}
 
-  constructor(policy: CookiePolicy, tokens: TokenCodec, successor: number | undefined) {
+  constructor(policy: Pick<Policy, 'cookie' | 'header'>, tokens: TokenCodec, successor: number | undefined) {
     this.#policy = policy
     this.#tokens = tokens
     this.successor = successor
@@ -54,17 +54,37 @@ export class ResponseCookies {
     this.#state = state
   }
 
-  /** The headers, once. Without a selector there is no token to set. */
-  take(selector?: Buffer | undefined): HeaderLine[] {
+  /**
+   * The headers, once. Without a selector there is no token to set. What carries a token is for its client alone, so that
+   * no cache may keep it; adapters leave a `Cache-Control` that the handler set.
+   *
+   * @param lifeMs until the session's absolute end
+   */
+  take(selector: Buffer | undefined, lifeMs: number): HeaderLine[] {
     const { token, isSuccessor, hint, clear } = this.#state
-    const policy = this.#policy
     this.#state = {}
-    const lines: string[] = []
+    const lines: HeaderLine[] = []
     if (token !== undefined && selector) {
-      const text = this.#tokens.encode(selector, token, isSuccessor ? createIssue() : 0)
-      lines.push(toSetCookie(policy, policy.name, text))
-    } else if (clear) lines.push(toClearCookie(policy, policy.name), toClearCookie(policy, policy.hintName))
-    if (hint) lines.push(toSetCookie(policy, policy.hintName, formatVersion(hint)))
-    return lines.map((line) => ['set-cookie', line])
+      lines.push(...this.#giving(this.#tokens.encode(selector, token, isSuccessor ? createIssue() : 0), lifeMs))
+    } else if (clear) lines.push(...this.#clearing())
+    if (lines.length > 0) lines.push(['cache-control', 'no-store'])
+    if (hint) lines.push(this.#hinting(formatVersion(hint), lifeMs))
+    return lines
+  }
+
+  #giving(token: string, lifeMs: number): HeaderLine[] {
+    const { header, cookie } = this.#policy
+    return [header ? header.toToken(token) : ['set-cookie', toSetCookie(cookie, cookie.name, token, lifeMs)]]
+  }
+
+  #hinting(hint: string, lifeMs: number): HeaderLine {
+    const { header, cookie } = this.#policy
+    return header ? header.toHint(hint) : ['set-cookie', toSetCookie(cookie, cookie.hintName, hint, lifeMs)]
+  }
+
+  #clearing(): HeaderLine[] {
+    const { header, cookie } = this.#policy
+    if (header) return [header.toToken(''), header.toHint('')]
+    return [cookie.name, cookie.hintName].map((name) => ['set-cookie', toClearCookie(cookie, name)])
   }
 }

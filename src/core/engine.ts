@@ -30,7 +30,7 @@ export class Engine<Data extends object> {
     this.logger = logger
     this.events = new EventBus(logger)
     const keyRing = createKeyRing(options.secret)
-    this.tokens = createTokenCodec(keyRing, this.policy.cookie.name)
+    this.tokens = createTokenCodec(keyRing, this.policy.header?.name ?? this.policy.cookie.name)
     this.#initial = options.initial
     this.#schema = options.schema
     const store = options.store.open({

@@ -4,6 +4,7 @@ import type { Engine } from './engine.ts'
 import { type SojournError, SessionGoneError, SessionSupersededError } from './errors.ts'
 import { nextEnd } from './policy.ts'
 import type { SessionRecord } from './record.ts'
+import type { HeaderLine } from './session.ts'
 import type { Change, ChangeResult } from './store.ts'
 
 /** Where the session of a request stands. */
@@ -73,7 +74,7 @@ export class Life<Data extends object> {
         ? { kind: 'detached', reason: detached }
         : { kind: 'empty' }
     this.isUnattended = opening.unattended ?? false
-    this.cookies = new ResponseCookies(engine.policy.cookie, engine.tokens, opening.successor)
+    this.cookies = new ResponseCookies(engine.policy, engine.tokens, opening.successor)
   }
 
   get kind(): State['kind'] {
@@ -88,11 +89,6 @@ export class Life<Data extends object> {
 
   get hasKey(): boolean {
     return this.#key !== undefined
-  }
-
-  /** What a token of this session is made of; `undefined` where the client brought none and none was made. */
-  get selector(): Buffer | undefined {
-    return this.#selector
   }
 
   /** The generation under which the request began, or of its login. */
@@ -189,6 +185,13 @@ export class Life<Data extends object> {
     return result
   }
 
+  /** The headers for the response, once. */
+  takeHeaders(): HeaderLine[] {
+    const { startedAt } = this.meta
+    const endsAt = startedAt + this.#engine.policy.absoluteTimeoutMs
+    return this.cookies.take(this.#selector, endsAt - this.#engine.clock.now())
+  }
+
   /** Goes on under a key of its own, with nothing stored. */
   becomeNew(): void {
     this.#state = { kind: 'empty' }
@@ -247,7 +250,7 @@ function rotationIsDueAt<Data extends object>(
   { record, isCurrent, isOfSigner }: Opening,
 ): number {
   if (!record || !isCurrent) return Infinity
-  if (isOfSigner === false) return 0
+  if (isOfSigner === false && !policy.header) return 0
   const graceEndsAt = record.generation > record.floor ? record.retired[0] : undefined
   const usedSince = graceEndsAt === undefined ? record.startedAt : graceEndsAt - policy.graceMs
   return usedSince + policy.rotateEveryMs

@@ -113,7 +113,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
     // What only read does not wait for the writes of other requests.
     if (this.#engine.turns.isBusy(this.key) && this.#hasNothingToWrite) {
       this.#isSent = true
-      return this.#life.cookies.take()
+      return this.#life.takeHeaders()
     }
     await this.#turn(async () => {
       const { version } = this.#life.meta
@@ -123,7 +123,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
         await this.#withdrawDeadToken(this.#life.cookies.token)
     })
     this.#isSent = true
-    return this.#life.cookies.take(this.#life.selector)
+    return this.#life.takeHeaders()
   }
 
   /** Tells what was assigned after the response had begun and not saved. Call it when the response has ended. */

@@ -5,7 +5,7 @@ import { fitted } from './fitting.ts'
 import { judgeGeneration } from './generation.ts'
 import type { Opening } from './life.ts'
 import { OpenSession } from './open-session.ts'
-import { endOf, nextEnd } from './policy.ts'
+import { endOf, nextEnd, type Policy } from './policy.ts'
 import type { SessionRecord } from './record.ts'
 import { headerOf, labelOf, type RequestLike } from './request.ts'
 import type { Change, ChangeResult } from './store.ts'
@@ -40,8 +40,7 @@ export class Opener<Data extends object> {
   /** What a request's cookies open. */
   async open(request: RequestLike): Promise<Opening> {
     const { policy, tokens, events } = this.#engine
-    const header = headerOf(request.headers, 'cookie')
-    const { token, hint } = header === undefined ? {} : readCookies(policy.cookie, header)
+    const { token, hint } = carriedBy(request, policy)
     if (token === undefined) return this.#blank({})
 
     const reading = tokens.read(token)
@@ -172,4 +171,14 @@ export class Opener<Data extends object> {
     if (seen && compareVersions(seen, record.version) > 0) events.emit('stale', { key, seen, stored: record.version })
     return record
   }
+}
+
+/** Token and hint, as sent. */
+function carriedBy(
+  { headers }: RequestLike,
+  policy: Policy,
+): { token?: string | undefined; hint?: string | undefined } {
+  if (policy.header) return policy.header.read((name) => headerOf(headers, name))
+  const cookies = headerOf(headers, 'cookie')
+  return cookies === undefined ? {} : readCookies(policy.cookie, cookies)
 }

@@ -1,4 +1,12 @@
-import { type CookieOptions, type CookiePolicy, type SecretOption, toCookiePolicy } from '../token/index.ts'
+import {
+  type CookieOptions,
+  type CookiePolicy,
+  type HeaderCarrier,
+  type HeaderCarrierOption,
+  type SecretOption,
+  toCookiePolicy,
+  toHeaderCarrier,
+} from '../token/index.ts'
 import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
 import { GRACE_MS, SESSION_BYTES_MAX, STORE_DEADLINE_MS, TOUCHES_PER_IDLE_TIMEOUT } from './limits.ts'
 import type { StandardSchema } from './standard-schema.ts'
@@ -37,6 +45,14 @@ export interface SessionsOptions<Data extends object> {
 
   /** The cookies that carry the token and the hint. */
   cookie?: CookieOptions
+
+  /**
+   * What carries the token: the cookie; or, for APIs whose clients are no browsers, `Authorization: Bearer` (`'bearer'`)
+   * or a header of your own (`{ header: 'x-session' }`). The same header of a response brings a new token, an empty one
+   * takes it away, and the hint is in `x-session-v` (or the header's name and `-v`): a client sends back what it was
+   * last given of each. Cookies are then ignored, and nothing rotates by itself. Default: `'cookie'`.
+   */
+  carrier?: 'cookie' | HeaderCarrierOption
 
   /**
    * Rotates the token of a session in use so often, so that a copied one shows: see {@link Session.rotate}. At least
@@ -88,12 +104,14 @@ export interface Policy {
   readonly deadlineMs: number
   readonly bytesMax: number
   readonly cookie: CookiePolicy
+  /** The carrier, where it is not the cookie. */
+  readonly header: HeaderCarrier | undefined
   readonly onInvalid: 'reset-field' | 'end' | 'error'
 }
 
 const OPTION_NAMES: readonly (keyof SessionsOptions<object>)[] = [
-  'store', 'secret', 'idleTimeout', 'absoluteTimeout', 'initial', 'schema', 'onInvalid', 'cookie', 'rotateEvery',
-  'grace', 'onStolen', 'clientLabel', 'deadline', 'maxBytes', 'logger', 'clock',
+  'store', 'secret', 'idleTimeout', 'absoluteTimeout', 'initial', 'schema', 'onInvalid', 'cookie', 'carrier',
+  'rotateEvery',  'grace', 'onStolen', 'clientLabel', 'deadline', 'maxBytes', 'logger', 'clock',
 ] // prettier-ignore
 
 /** @throws TypeError that names the option and what it may be */
@@ -147,8 +165,26 @@ export function toPolicy<Data extends object>(options: SessionsOptions<Data>): P
     deadlineMs: toMilliseconds('deadline', options.deadline ?? STORE_DEADLINE_MS, TIMER_MS_MAX),
     bytesMax,
     cookie: toCookiePolicy(options.cookie),
+    header: toHeader(options),
     onInvalid,
   }
+}
+
+/** A client that keeps a header by itself may never take a successor, and several of one token are no thieves. */
+function toHeader<Data extends object>({
+  carrier,
+  cookie,
+  rotateEvery,
+}: SessionsOptions<Data>): HeaderCarrier | undefined {
+  if (carrier === undefined || carrier === 'cookie') return undefined
+  const header = toHeaderCarrier(carrier)
+  if (cookie !== undefined) throw new TypeError('cookie and carrier are both given; with a header there is no cookie')
+  if (rotateEvery !== undefined) {
+    throw new TypeError(
+      'rotateEvery needs the cookie: with a header for a carrier call rotate() where its clients know of it',
+    )
+  }
+  return header
 }
 
 /** What would otherwise fail only when the first visitor needs it. */

@@ -206,7 +206,13 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
 
   /** Browsers drop a Secure cookie that comes over plain http, except from localhost: a login that never sticks. */
   #warnOfPlainHttp({ headers, socket }: RequestLike): void {
-    if (this.#hasWarned || !this.#engine.policy.cookie.secure || process.env['NODE_ENV'] === 'production') return
+    if (
+      this.#hasWarned ||
+      this.#engine.policy.header ||
+      !this.#engine.policy.cookie.secure ||
+      process.env['NODE_ENV'] === 'production'
+    )
+      return
     const host = headerOf(headers, 'host')
     if (
       socket === undefined ||

@@ -1,4 +1,5 @@
 export * from './carrier.ts'
+export * from './header-carrier.ts'
 export * from './keyring.ts'
 export * from './rendezvous.ts'
 export * from './token.ts'

@@ -100,7 +100,8 @@ export class Client {
 
   /** Takes the answer of a commit. */
   take(headers: readonly HeaderLine[]): void {
-    for (const [, line] of headers) {
+    for (const [header, line] of headers) {
+      if (header !== 'set-cookie') continue
       const { name, value, maxAge } = parseSetCookie(line)
       if (maxAge === 0) this.cookies.delete(name)
       else this.cookies.set(name, value ?? '')
