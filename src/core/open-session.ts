@@ -81,7 +81,8 @@ export class OpenSession<Data extends object> implements Session<Data> {
     }
     await this.#turn(async () => {
       this.#assertNotSent('login')
-      if (data === 'reset') this.#fields.replace(await this.#engine.initial())
+      const isAnother = this.user !== null && this.user !== user
+      if ((data ?? (isAnother ? 'reset' : 'keep')) === 'reset') this.#fields.replace(await this.#engine.initial())
       if (this.#life.kind === 'live' && (await this.#loginLive(user))) return
       if (this.#life.kind === 'live') await this.#leaveDeadSession()
       if (this.#life.kind === 'detached') this.#life.becomeNew() // its data is `initial()` and what the handler assigned

@@ -4,8 +4,8 @@ export type HeaderLine = [name: string, value: string]
 /** Options of {@link Session.login}. */
 export interface LoginOptions {
   /**
-   * Keep what the visitor had before (a cart), or start from `initial()`. Default: `'keep'`, which also hands on what
-   * another user who is still logged in had: give `'reset'` there, or `logout()` first.
+   * Keep what the visitor had before (a cart), or start from `initial()`, dropping what this request has assigned too.
+   * Default: `'keep'`; `'reset'` where another user is still logged in.
    */
   data?: 'keep' | 'reset'
 }
