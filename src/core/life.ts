@@ -12,7 +12,7 @@ type State =
   /** Nothing is stored under its key. */
   | { readonly kind: 'empty' }
   | { readonly kind: 'live'; readonly record: RecordMeta }
-  /** The token is from before a login, or of a secret unknown here: reads as empty, and only `login` writes. */
+  /** The token is from before a login: reads as empty, and only `login` writes. */
   | { readonly kind: 'detached'; readonly reason: () => SojournError }
 
 type RecordMeta = Pick<SessionRecord, 'version' | 'user' | 'startedAt' | 'createdAt' | 'lastSeenAt' | 'expiresAt'>

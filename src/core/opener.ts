@@ -1,6 +1,6 @@
 import { compareVersions, keyOfSelector, parseVersion, readCookies, type Version } from '../token/index.ts'
 import type { Engine } from './engine.ts'
-import { SessionSupersededError, SojournError } from './errors.ts'
+import { SessionSupersededError, type SojournError } from './errors.ts'
 import { fitted } from './fitting.ts'
 import { judgeGeneration } from './generation.ts'
 import type { Opening } from './life.ts'
@@ -12,12 +12,6 @@ import type { Change, ChangeResult } from './store.ts'
 import { encodeUse, USE_FIELD, useOf, withoutReserved } from './use.ts'
 
 const SUPERSEDED = (): SojournError => new SessionSupersededError()
-const UNKNOWN_SECRET = (): SojournError =>
-  new SojournError(
-    'unknown_secret',
-    409,
-    'the token was made with a secret that this node does not know, so nothing was written; deploy the secrets to every node before one of them signs',
-  )
 
 /** A token of ours, and who sent it. */
 interface Presented {
@@ -46,7 +40,7 @@ export class Opener<Data extends object> {
     const reading = tokens.read(token)
     if (reading.kind !== 'valid') {
       events.emit('tokenRefused', { reason: reading.kind })
-      return this.#blank(reading.kind === 'unknownSecret' ? { detached: UNKNOWN_SECRET } : {})
+      return this.#blank({})
     }
     const presented = { ...reading, key: keyOfSelector(reading.selector), request }
     const seen = hint === undefined ? undefined : parseVersion(hint)

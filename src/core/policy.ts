@@ -21,7 +21,7 @@ export interface SessionsOptions<Data extends object> {
 
   /**
    * Secret of at least 32 characters from which every key is derived; or several: the first signs, all open. Roll one
-   * by deploying `[old, new]`, then `[new, old]`, then, after the absolute timeout, `[new]`.
+   * by deploying `[old, new]`, then `[new, old]`, then, after twice the idle timeout, `[new]`.
    */
   secret: SecretOption
 
