@@ -32,6 +32,8 @@ export type FieldChanges = ReadonlyMap<string, string | null>
  */
 export class SessionFields {
   readonly #fields = new Map<string, Field>()
+  /** Told of each assignment and removal. */
+  whenAssigned: (() => void) | undefined
   #proxy: object | undefined
 
   /**
@@ -87,6 +89,7 @@ export class SessionFields {
   }
 
   set(name: string, value: unknown): void {
+    this.whenAssigned?.()
     const field = this.#fields.get(name)
     if (field?.state === 'initial') field.baseline ??= encodeValue(name, field.value)
     if (field) Object.assign(field, { state: 'assigned', value })
@@ -94,6 +97,7 @@ export class SessionFields {
   }
 
   remove(name: string): void {
+    this.whenAssigned?.()
     const field = this.#fields.get(name)
     if (!field) return
     if (field.state === 'initial') field.baseline ??= encodeValue(name, field.value)

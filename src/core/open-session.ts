@@ -127,9 +127,23 @@ export class OpenSession<Data extends object> implements Session<Data> {
     return this.#life.takeHeaders()
   }
 
-  /** Tells what was assigned after the response had begun and not saved. Call it when the response has ended. */
+  /** Tells what was assigned after the response had begun and not saved, then and from then on. Call it when the response has ended. */
   finish(): void {
     if (!this.#isSent) return
+    this.#tellLateChange()
+    let isAsked = false
+    this.#fields.whenAssigned = () => {
+      if (isAsked) return
+      isAsked = true
+      // A `save()` that follows has begun by then.
+      setImmediate(() => {
+        isAsked = false
+        if (this.#turnCount === 0) this.#tellLateChange()
+      })
+    }
+  }
+
+  #tellLateChange(): void {
     const fields = this.#fields.changedNames
     if (fields.length > 0) this.#engine.events.emit('lateChange', { key: this.key, fields })
   }
