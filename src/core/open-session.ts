@@ -1,10 +1,11 @@
 import { compareVersions } from '../token/index.ts'
+import { checkLogin, checkUpdate, computed } from './arguments.ts'
 import { encodeField, type FieldChanges, SessionFields } from './data.ts'
 import type { Engine } from './engine.ts'
 import { SessionSupersededError, SojournError } from './errors.ts'
 import type { EndReason } from './events.ts'
 import { Life, type Opening, required } from './life.ts'
-import { CONFLICTS_MAX, TOMBSTONE_MS, USER_LENGTH_MAX } from './limits.ts'
+import { CONFLICTS_MAX, TOMBSTONE_MS } from './limits.ts'
 import type { HeaderLine, LoginOptions, Session } from './session.ts'
 
 /** The only implementation of {@link Session}. What is not in that interface is for `Sessions` and the adapters. */
@@ -69,16 +70,8 @@ export class OpenSession<Data extends object> implements Session<Data> {
     return this.#turn(() => this.#update(field, compute as (value: unknown) => unknown)) as Promise<Data[Name]>
   }
 
-  async login(user: string, options: LoginOptions = {}): Promise<void> {
-    if (typeof user !== 'string' || user === '' || user.length > USER_LENGTH_MAX || !user.isWellFormed()) {
-      throw new TypeError(
-        `login(user): a user is text of 1 to ${USER_LENGTH_MAX} characters; for a number give String(id)`,
-      )
-    }
-    const { data } = options
-    if (data !== undefined && data !== 'keep' && data !== 'reset') {
-      throw new TypeError("login(user, { data }): data is 'keep' or 'reset'")
-    }
+  async login(user: string, { data }: LoginOptions = {}): Promise<void> {
+    checkLogin(user, data)
     await this.#turn(async () => {
       this.#assertNotSent('login')
       const isAnother = this.user !== null && this.user !== user
@@ -180,9 +173,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
   }
 
   async #update(field: string, compute: (value: unknown) => unknown): Promise<unknown> {
-    if (typeof field !== 'string' || typeof compute !== 'function') {
-      throw new TypeError("update(field, compute) takes a field's name and a function: update('views', (n) => n + 1)")
-    }
+    checkUpdate(field, compute)
     this.#life.assertAttached()
     if (this.#life.kind === 'empty') {
       const value = computed(field, compute, this.#fields.base(field).value)
@@ -307,14 +298,4 @@ export class OpenSession<Data extends object> implements Session<Data> {
       `${what} sets a cookie, and the response has begun already; do it before the first byte`,
     )
   }
-}
-
-/** @throws TypeError for a promise: `compute` may be called again, and what it has awaited would be stale by then */
-function computed(field: string, compute: (value: unknown) => unknown, value: unknown): unknown {
-  const result = compute(value)
-  if (!(result instanceof Promise)) return result
-  result.catch(() => {})
-  throw new TypeError(
-    `update(${JSON.stringify(field)}): its function must be synchronous; await before update(), and compute in it`,
-  )
 }
