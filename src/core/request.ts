@@ -19,16 +19,15 @@ export function headerOf(headers: RequestLike['headers'], name: string): string 
 
 /** The default of `clientLabel`: address and user agent. */
 export function toClientLabel({ headers, ip, socket }: RequestLike): string {
-  const address = ip ?? (socket as { remoteAddress?: string } | undefined)?.remoteAddress
+  const address = ip ?? (socket && 'remoteAddress' in socket ? String(socket.remoteAddress) : undefined)
   return [address, headerOf(headers, 'user-agent')].filter(Boolean).join(' ')
 }
 
 /** What `clientLabel` says of a request, cut to its bound; nothing where it fails, since a label is worth no request. */
 export function labelOf(request: RequestLike, clientLabel: (request: RequestLike) => string): string {
   try {
-    return String(clientLabel(request) ?? '')
-      .slice(0, LABEL_LENGTH_MAX)
-      .toWellFormed()
+    const label: unknown = clientLabel(request) // by whoever has no types
+    return typeof label === 'string' ? label.slice(0, LABEL_LENGTH_MAX).toWellFormed() : ''
   } catch {
     return ''
   }

@@ -117,7 +117,7 @@ const MAX_AGE_S = 400 * 86_400
  *
  * @param lifeMs how long a persistent one is of use; rounded up, since the server judges time
  */
-export function toSetCookie(policy: CookiePolicy, name: string, value: string, lifeMs = Infinity): string {
+export function toSetCookie(policy: CookiePolicy, name: string, value: string, lifeMs: number = Infinity): string {
   const lifetime = policy.persistent ? { maxAge: Math.min(Math.ceil(lifeMs / 1000), MAX_AGE_S) } : {}
   return stringifySetCookie({ name, value, ...policy.attributes, ...lifetime })
 }

@@ -57,14 +57,14 @@ suite('two sessions side by side', () => {
       const secret = randomBytes(32).toString('base64url')
       const options = { store: memoryStore(), secret, initial: (): Data => ({ n: 0 }) }
       const both = [createSessions(options), createSessions({ ...options, cookie: { name: '__Host-admin' } })] as const
-      const { port, close } = await serve(both)
+      const server = await serve(both)
       const visitor = createVisitor()
       for (const wanted of ['1 null root', '2 null root']) {
-        assert.equal(await (await visitor.fetch(`http://127.0.0.1:${port}/`)).text(), wanted)
+        assert.equal(await (await visitor.fetch(`http://127.0.0.1:${server.port}/`)).text(), wanted)
       }
       const names = (await visitor.cookies()).map(({ key }) => key)
       assert.deepEqual(names.toSorted(), ['__Host-admin', '__Host-admin-v', '__Host-sid', '__Host-sid-v'])
-      await close()
+      await server.close()
     })
   }
 })

@@ -23,6 +23,28 @@ class ApiClient {
   }
 }
 
+async function isNew(sessions: Sessions<Data>, headers: object): Promise<boolean> {
+  return (await sessions.open({ headers: { ...headers } })).isNew
+}
+
+/** The lifetimes of the cookies of a creation, of a change 10 minutes later, and of a login then. */
+async function maxAges(options: Partial<SessionsOptions<Data>>): Promise<(number | undefined)[]> {
+  const { sessions, clock } = createFleet(options)
+  const session = await sessions.open({ headers: {} })
+  session.data.n = 1
+  const lines = await sessions.commit(session)
+  const client = new Client()
+  client.take(lines)
+  clock.advance('10m')
+  const later = await sessions.open(client.request)
+  later.data.n = 2
+  lines.push(...(await sessions.commit(later)))
+  const login = await sessions.open(client.request)
+  await login.login('ann')
+  lines.push(...(await sessions.commit(login)).slice(0, 1))
+  return lines.filter(([name]) => name === 'set-cookie').map(([, line]) => parseSetCookie(line).maxAge)
+}
+
 suite('a header for a carrier', () => {
   for (const [carrier, token, hint] of [
     ['bearer', 'authorization', 'x-session-v'],
@@ -53,8 +75,6 @@ suite('a header for a carrier', () => {
     const api = new ApiClient()
     await api.visit(bearer.sessions, ({ data }) => void (data.n = 2))
     const token = api.headers['authorization']?.slice('Bearer '.length) ?? ''
-    const isNew = async (sessions: Sessions<Data>, headers: object): Promise<boolean> =>
-      (await sessions.open({ headers: { ...headers } })).isNew
     assert.equal(await isNew(bearer.sessions, browser.request.headers), true)
     assert.equal(await isNew(bearer.sessions, { authorization: `Bearer ${browser.token}` }), true)
     assert.equal(await isNew(cookies.sessions, { cookie: `__Host-sid=${token}` }), true)
@@ -130,22 +150,6 @@ suite('several sessions side by side', () => {
 
 suite('a persistent cookie', () => {
   test('lives until the absolute end, counted from the login, and 400 days at most', async () => {
-    const maxAges = async (options: Partial<SessionsOptions<Data>>): Promise<(number | undefined)[]> => {
-      const { sessions, clock } = createFleet(options)
-      const session = await sessions.open({ headers: {} })
-      session.data.n = 1
-      const lines = await sessions.commit(session)
-      const client = new Client()
-      client.take(lines)
-      clock.advance('10m')
-      const later = await sessions.open(client.request)
-      later.data.n = 2
-      lines.push(...(await sessions.commit(later)))
-      const login = await sessions.open(client.request)
-      await login.login('ann')
-      lines.push(...(await sessions.commit(login)).slice(0, 1))
-      return lines.filter(([name]) => name === 'set-cookie').map(([, line]) => parseSetCookie(line).maxAge)
-    }
     const hour = 3600
     assert.deepEqual(await maxAges({ absoluteTimeout: '1h' }), [undefined, undefined, undefined, undefined])
     const cookie = { persistent: true }

@@ -15,9 +15,9 @@ const schedules = Number(process.env['SCHEDULES'] ?? 150)
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 console.log(`seeds from ${seed} (SEED=${seed} plays them again, SCHEDULES=1000 more of them)`)
 
-describe(`in ${schedules} random schedules no honest client is taken for a thief, and every thief is seen,`, () => {
-  const prove = (store: () => StoreDefinition): Promise<void> => playSchedules(store, schedules, seed)
+const prove = (store: () => StoreDefinition): Promise<void> => playSchedules(store, schedules, seed)
 
+describe(`in ${schedules} random schedules no honest client is taken for a thief, and every thief is seen,`, () => {
   test('on memory', () => prove(sharing(memoryStore())))
 
   test('on sqlite', async () => {
