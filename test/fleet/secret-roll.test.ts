@@ -109,8 +109,9 @@ test('a secret is rolled in three steps over a fleet under load: nobody is logge
   async function deploy(secret: readonly string[]): Promise<void> {
     for (const _ of [0, 1, 2]) {
       const node = nodes.shift()
-      await Promise.all(node?.asked ?? [])
-      await node?.stop()
+      assert(node)
+      await Promise.all(node.asked)
+      await node.stop()
       nodes.push(await startNode(path, secret))
     }
   }
