@@ -89,7 +89,8 @@ export async function startLawNode(options: LawNodeOptions): Promise<LawNode> {
   const node = new Node(options)
   await node.sessions.ready()
   let isStopping = false
-  const server = createServer((request, response) => {
+  // The client closes idle connections: a server that does may close one that a request is on its way on.
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     response.once('close', () => isStopping && setImmediate(() => server.closeIdleConnections()))
     void node.serve(request, response)
   })
