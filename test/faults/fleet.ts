@@ -1,0 +1,246 @@
+/** A fleet of real processes on the mesh, each of which a test may kill, pause, cut off and start again. */
+
+import { EventEmitter, once } from 'node:events'
+import { createServer, type Server } from 'node:net'
+import type { MeshStoreOptions } from '../../src/stores/mesh/index.ts'
+import { freePorts, portOf } from '../support/ports.ts'
+import { type Exit, type NodeProcess, startNode } from '../support/processes.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import type { WorkerMessage, WorkerSettings } from './worker.ts'
+
+export interface FaultFleetOptions {
+  /** Default: 3. */
+  readonly nodes?: number
+  /** How many of them start; the others start later. Default: all. */
+  readonly starting?: number
+  readonly mesh?: Omit<Partial<MeshStoreOptions>, 'listen' | 'address' | 'peers'>
+  /** Puts proxies between the nodes, so that they can be cut off from each other. Default: `false`. */
+  readonly withProxies?: boolean
+}
+
+type Start = Partial<Pick<WorkerSettings, 'listenFirst' | 'closeMs'>>
+
+/** Starts the nodes; resolves when all are ready and in one view. */
+export async function startFaultFleet(options: FaultFleetOptions = {}): Promise<FaultFleet> {
+  const { nodes: count = 3, mesh = {}, withProxies = false } = options
+  const http = await freePorts(count)
+  const ports = await freePorts(count)
+  const links = withProxies ? await startLinks(ports) : undefined
+  const nodes = http.map((port, index) => {
+    const listen = { host: '127.0.0.1', port: ports[index] ?? 0 }
+    const address = links?.addresses[index] ?? `127.0.0.1:${listen.port}`
+    const peers = links?.peersOf(index) ?? ports.map((port) => `127.0.0.1:${port}`)
+    return new FaultNode(index, { http: port, mesh: { ...mesh, listen, address, peers, expectedNodes: count } }, links)
+  })
+  const fleet = new FaultFleet(nodes, links)
+  try {
+    const starting = nodes.slice(0, options.starting ?? count)
+    await Promise.all(starting.map((node) => node.start()))
+    await Promise.all(starting.map((node) => node.inViewOf(starting.length)))
+    return fleet
+  } catch (error) {
+    await fleet[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** Leaving an `await using` block kills what runs. */
+export class FaultFleet implements AsyncDisposable {
+  readonly nodes: readonly FaultNode[]
+  readonly links: Links | undefined
+
+  constructor(nodes: readonly FaultNode[], links: Links | undefined) {
+    this.nodes = nodes
+    this.links = links
+  }
+
+  /** @throws Error where there is none */
+  node(index: number): FaultNode {
+    const node = this.nodes[index]
+    if (!node) throw new Error(`there is no node ${index}`)
+    return node
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.kill()))
+    await this.links?.close()
+  }
+}
+
+/** A place in the fleet, and the process that has it. */
+export class FaultNode {
+  readonly index: number
+  readonly settings: WorkerSettings
+  readonly #links: Links | undefined
+  #process: NodeProcess | undefined
+  #heard = new EventEmitter<{ message: [WorkerMessage | undefined] }>()
+  #messages: WorkerMessage[] = []
+
+  constructor(index: number, settings: WorkerSettings, links: Links | undefined) {
+    this.index = index
+    this.settings = settings
+    this.#links = links
+    this.#heard.setMaxListeners(0)
+  }
+
+  /** Port for visitors. */
+  get port(): number {
+    return this.settings.http
+  }
+
+  get output(): string {
+    return this.#process?.output ?? ''
+  }
+
+  /** Addresses of the members of its view. */
+  get members(): readonly string[] {
+    const view = this.#messages.findLast((message) => message.kind === 'view')
+    return view?.members ?? []
+  }
+
+  /** Starts its process; resolves when it is ready, or with `listenFirst` when it takes visitors. */
+  async start(start: Start = {}): Promise<void> {
+    this.begin(start)
+    await this.told(start.listenFirst ? 'listening' : 'ready')
+  }
+
+  /** Starts its process and waits for nothing. */
+  begin(start: Start = {}): void {
+    const settings = JSON.stringify({ ...this.settings, ...start } satisfies WorkerSettings)
+    const process = startNode(new URL('worker.ts', import.meta.url), { args: [settings] })
+    this.#process = process
+    this.#messages = []
+    this.#links?.refuse(this.index, false)
+    void this.#listen(process)
+  }
+
+  async #listen(process: NodeProcess): Promise<void> {
+    try {
+      for (;;) {
+        const message = (await process.receive()) as WorkerMessage
+        if (process !== this.#process) return
+        this.#messages.push(message)
+        this.#heard.emit('message', message)
+      }
+    } catch {
+      if (process !== this.#process) return
+      this.#links?.refuse(this.index, true)
+      this.#heard.emit('message', undefined)
+    }
+  }
+
+  /** The first message of this kind since it was started. Rejects with its output when it ends before. */
+  told<Kind extends WorkerMessage['kind']>(kind: Kind): Promise<Extract<WorkerMessage, { kind: Kind }>> {
+    return this.#until((messages) => messages.find((message) => message.kind === kind)) as never
+  }
+
+  /** Resolves when its view has so many members, at once where it has. */
+  async inViewOf(count: number): Promise<void> {
+    await this.#until((messages) => {
+      const view = messages.findLast((message) => message.kind === 'view')
+      return view?.members.length === count ? view : undefined
+    })
+  }
+
+  async #until<T>(find: (messages: readonly WorkerMessage[]) => T | undefined): Promise<T> {
+    for (;;) {
+      const found = find(this.#messages)
+      if (found !== undefined) return found
+      const [message] = await once(this.#heard, 'message')
+      if (message === undefined) throw new Error(`node ${this.index} ended before:\n${this.output}`)
+    }
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process?.signal(signal)
+  }
+
+  /** SIGKILL; resolves when its pid is gone. */
+  async kill(): Promise<void> {
+    await this.#process?.kill()
+  }
+
+  /** SIGTERM; resolves how it ended and what it had answered. */
+  async stop(): Promise<{ exit: Exit; closed: Extract<WorkerMessage, { kind: 'closed' }> | undefined }> {
+    const exited = this.#process?.exited
+    this.signal('SIGTERM')
+    const closed = await this.told('closed').catch(() => undefined)
+    return { exit: (await exited) ?? { code: null, signal: null }, closed }
+  }
+
+  /** How its process ends. */
+  get exited(): Promise<Exit> {
+    if (!this.#process) throw new Error('it was never started')
+    return this.#process.exited
+  }
+}
+
+/**
+ * A proxy from each node to each. What a node says of its own address is one that takes connections and says nothing, so
+ * that no connection goes round the proxies.
+ */
+export class Links {
+  readonly addresses: readonly string[]
+  readonly #silent: readonly Server[]
+  readonly #refusing = new Set<number>()
+  /** By who dials and who is dialed. */
+  readonly #proxies: readonly (readonly (TcpProxy | undefined)[])[]
+
+  constructor(silent: readonly Server[], proxies: readonly (readonly (TcpProxy | undefined)[])[]) {
+    this.addresses = silent.map((server) => `127.0.0.1:${portOf(server)}`)
+    this.#silent = silent
+    this.#proxies = proxies
+  }
+
+  peersOf(index: number): string[] {
+    return (this.#proxies[index] ?? []).flatMap((proxy) => (proxy ? [`127.0.0.1:${proxy.port}`] : []))
+  }
+
+  /** Bytes that a node has sent and received. */
+  bytesOf(index: number): { sent: number; received: number } {
+    const bytes = { sent: 0, received: 0 }
+    for (const [from, row] of this.#proxies.entries())
+      for (const [to, proxy] of row.entries()) {
+        if (!proxy || (from !== index && to !== index)) continue
+        bytes.sent += proxy.bytes[from === index ? 'up' : 'down']
+        bytes.received += proxy.bytes[from === index ? 'down' : 'up']
+      }
+    return bytes
+  }
+
+  /** Nothing that these say reaches those; with `both`, nor the other way. */
+  cut(these: readonly number[], those: readonly number[], ways: 'both' | 'one' = 'both'): void {
+    for (const a of these)
+      for (const b of those) {
+        this.#proxies[a]?.[b]?.blackHole(ways === 'both' ? 'both' : 'up')
+        this.#proxies[b]?.[a]?.blackHole(ways === 'both' ? 'both' : 'down')
+      }
+  }
+
+  /** Everybody reaches everybody again; what was held arrives late, as from a network. */
+  heal(): void {
+    for (const proxy of this.#proxies.flat()) proxy?.blackHole('none')
+  }
+
+  /** The address of a process that is gone refuses connections. */
+  refuse(index: number, isRefusing: boolean): void {
+    if (this.#refusing.has(index) === isRefusing) return
+    if (isRefusing) this.#refusing.add(index)
+    else this.#refusing.delete(index)
+    for (const row of this.#proxies) void row[index]?.refuse(isRefusing)
+  }
+
+  async close(): Promise<void> {
+    for (const server of this.#silent) server.close()
+    await Promise.all(this.#proxies.flat().map((proxy) => proxy?.close()))
+  }
+}
+
+async function startLinks(ports: readonly number[]): Promise<Links> {
+  const silent = ports.map(() => createServer((socket) => void socket.on('error', () => {}).unref()).unref())
+  await Promise.all(silent.map((server) => once(server.listen(0, '127.0.0.1'), 'listening')))
+  const rows = ports.map((_, from) =>
+    Promise.all(ports.map((port, to) => (from === to ? undefined : startTcpProxy({ to: { port } })))),
+  )
+  return new Links(silent, await Promise.all(rows))
+}
