@@ -39,13 +39,9 @@ interface Source {
   destroy?(): unknown
 }
 
-/**
- * What Node's `headersSent` and `writableEnded` read, and what makes a late `setHeader` throw. HTTP/2 has neither: there
- * a response looks begun only when it is.
- */
+/** What Node's `headersSent` reads, and what makes a late `setHeader` throw. HTTP/2 has it not: there a response looks begun only when it is. */
 interface Internals {
   _header: string | null
-  finished: boolean
 }
 
 const BEGUN = 'held back until the session is committed'
@@ -131,7 +127,8 @@ class Gate {
       if (!isEndable) return this.#original('end', args)
       this.#hold(() => this.#original('end', args), callback)
       this.#isEnded = true
-      if (this.#internals) this.#internals.finished = true
+      // Not Node's `finished`: a server that closes cuts the connections of responses that have it as idle ones.
+      if (this.#internals) Object.defineProperty(this.#response, 'writableEnded', { value: true, configurable: true })
       return this.#response
     }
     if (this.#mayPass()) return this.#original('end', args)
@@ -213,7 +210,7 @@ class Gate {
   #reopen(): void {
     if (!this.#internals) return
     this.#internals._header = null
-    this.#internals.finished = false
+    Reflect.deleteProperty(this.#response, 'writableEnded')
   }
 
   /** The handler learns that nothing of its response was sent, as it would from a client that went away. */

@@ -26,8 +26,12 @@ export interface SessionEvents {
   }
   /** A request carried a token from before a login. */
   superseded: { readonly key: string }
-  /** The client has seen a newer version than any that the store has: the store lost changes. */
-  stale: { readonly key: string; readonly seen: Version; readonly stored: Version }
+  /**
+   * The client has seen a newer version than any that the store has: the store lost changes. With `stored: null` it has
+   * no such session: it lost it, or it has ended or timed out and this client still carries its cookies, which is common
+   * and not logged.
+   */
+  stale: { readonly key: string; readonly seen: Version; readonly stored: Version | null }
   /** Fields were assigned after the response had begun, and nobody saved them. */
   lateChange: { readonly key: string; readonly fields: readonly string[] }
   /** A request's changes were dropped, since its session had ended meanwhile. */
@@ -87,7 +91,7 @@ export class EventBus {
 
   emit<N extends SessionEventName>(name: N, event: SessionEvents[N]): void {
     this.counts[name] = (this.counts[name] ?? 0) + 1
-    const logged = LOGGED[name]
+    const logged = 'stored' in event && event.stored === null ? undefined : LOGGED[name]
     if (logged) this.#logger[logged.level](event, logged.message)
     for (const listener of this.#listeners.get(name) ?? []) {
       try {

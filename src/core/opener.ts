@@ -161,6 +161,7 @@ export class Opener<Data extends object> {
     const { store, clock, policy, events } = this.#engine
     this.#engine.assertOpen()
     const record = await store.call('read', (store) => store.read(key, seen ? { atLeast: seen } : undefined))
+    if (!record && seen) events.emit('stale', { key, seen, stored: null })
     if (!record || endOf(policy, record) <= clock.now()) return undefined
     if (seen && compareVersions(seen, record.version) > 0) events.emit('stale', { key, seen, stored: record.version })
     return record

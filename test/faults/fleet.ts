@@ -232,7 +232,7 @@ export class Links {
 
   async close(): Promise<void> {
     for (const server of this.#silent) server.close()
-    await Promise.all(this.#proxies.flat().map((proxy) => proxy?.close()))
+    await Promise.all(this.#proxies.flat().map(async (proxy) => proxy?.close()))
   }
 }
 
@@ -240,7 +240,7 @@ async function startLinks(ports: readonly number[]): Promise<Links> {
   const silent = ports.map(() => createServer((socket) => void socket.on('error', () => {}).unref()).unref())
   await Promise.all(silent.map((server) => once(server.listen(0, '127.0.0.1'), 'listening')))
   const rows = ports.map((_, from) =>
-    Promise.all(ports.map((port, to) => (from === to ? undefined : startTcpProxy({ to: { port } })))),
+    Promise.all(ports.map(async (port, to) => (from === to ? undefined : startTcpProxy({ to: { port } })))),
   )
   return new Links(silent, await Promise.all(rows))
 }

@@ -48,7 +48,7 @@ const SECRET = 'q7Tz2KcW9vRn4XyB6mLp8JdH3sFg5AeU'
 await main(JSON.parse(process.argv[2] ?? '{}') as WorkerSettings)
 
 async function main({ http, mesh, listenFirst = false, closeMs = 10_000 }: WorkerSettings): Promise<void> {
-  const sessions = createSessions<Record<string, unknown>>({
+  const sessions = createSessions({
     store: meshStore(mesh),
     secret: SECRET,
     logger: { info: tellViews, warn: print, error: print },

@@ -26,12 +26,27 @@ import { DEFAULT_PORT, type MeshPeers, type MeshPolicy } from './policy.ts'
 const TICK_EVERY_MS = 50
 /** A node asks for a view for so long before `ready` gives up; longer than a fleet needs to notice a node that is gone. */
 const READY_MS = 10_000
-/** A node that leaves waits so long for the others to take over what it holds. */
+/** A node that leaves waits so long for the others to take over what it holds, where `close` gives no other time. */
 const LEAVE_MS = 8_000
+
+const CANNOT_LISTEN: Readonly<Record<string, string>> = {
+  EADDRINUSE:
+    'another process has this port (perhaps this application, started twice); end it, or give meshStore another `listen: { port }`',
+  EADDRNOTAVAIL: 'this machine has no such address; give meshStore a `listen: { host }` that it has, such as 0.0.0.0',
+  EACCES: 'this user may not; give meshStore a `listen: { port }` above 1023',
+}
 
 interface Asked {
   readonly settle: (outcome: Outcome) => void
   readonly timer: NodeJS.Timeout
+}
+
+/** What a node that was started consists of. */
+interface Running {
+  readonly node: MeshNode
+  readonly transport: Transport
+  readonly peers: PeersWatch
+  ticker: NodeJS.Timeout | undefined
 }
 
 /** A node of the mesh as a store: the state machine with a clock, a timer and connections. */
@@ -41,14 +56,14 @@ export class MeshStore implements Store {
   readonly #records: EncodedRecords
   readonly #asked = new Map<number, Asked>()
   readonly #self: Member
+  #running: Promise<Running> | undefined
   #node: MeshNode | undefined
   #transport: Transport | undefined
-  #ticker: NodeJS.Timeout | undefined
-  #peers: PeersWatch | undefined
+  #closing: Promise<void> | undefined
   #request = 0
   #hops = 0
-  #onView: () => void = () => {}
-  #onLeft: () => void = () => {}
+  readonly #viewed = Promise.withResolvers<void>()
+  readonly #left = Promise.withResolvers<void>()
 
   constructor(context: StoreContext, policy: MeshPolicy) {
     this.#context = context
@@ -61,7 +76,21 @@ export class MeshStore implements Store {
     this.#self = { id: randomBytes(8).toString('base64url'), address: policy.address, zone: policy.zone }
   }
 
+  /** What was started goes on looking for the others where no view was found in time, and is found by the next call. */
   async ready(): Promise<void> {
+    if (this.#closing) throw closedError()
+    this.#running ??= this.#start().catch((error: unknown) => {
+      this.#running = undefined
+      throw error
+    })
+    await this.#running
+    const timeIsUp = Promise.withResolvers<never>()
+    const timer = setTimeout(() => timeIsUp.reject(this.#noView()), READY_MS)
+    await Promise.race([this.#viewed.promise, timeIsUp.promise]).finally(() => clearTimeout(timer))
+    if (this.#closing) throw closedError()
+  }
+
+  async #start(): Promise<Running> {
     const { keyRing, logger } = this.#context
     const { copies, ack, onPartition, minCopies, expectedNodes, listen } = this.#policy
     const self = this.#self
@@ -69,8 +98,7 @@ export class MeshStore implements Store {
       self, copies, ack, onPartition, minCopies, expectedNodes, random: Math.random, records: this.#records,
       unreached: () => this.#transport?.unreached() ?? [],
     }) // prettier-ignore
-    this.#node = node
-    this.#transport = createTransport({
+    const transport = createTransport({
       self: () => self,
       listen,
       security: presharedSecurity(keyRing),
@@ -80,28 +108,35 @@ export class MeshStore implements Store {
       onDisconnected: (peer, refused) => this.#carryOut(node.disconnected(performance.now(), peer, refused)),
       onMessage: (peer, message) => this.#carryOut(node.receive(performance.now(), peer, message)),
     })
-    await this.#transport.listen()
-    const transport = this.#transport
-    this.#peers = watchPeers({
+    await transport.listen().catch(async (error: unknown) => {
+      await transport.close()
+      throw cannotListen(listen, error)
+    })
+    this.#node = node
+    this.#transport = transport
+    const peers = watchPeers({
       peers: withPort(this.#policy.peers),
       logger,
       onPeers: (addresses) => transport.connectTo(addresses),
     })
-    await this.#peers.refresh()
-    const hasView = Promise.withResolvers<void>()
-    this.#onView = hasView.resolve
-    this.#ticker = setInterval(() => this.#tick(node), TICK_EVERY_MS)
-    const timer = setTimeout(
-      () =>
-        hasView.reject(
-          new StoreUnavailableError(
-            `the mesh found no view within ${READY_MS} ms; are the peers reachable, and do they have the same secret? ` +
-              `Not reached: ${transport.unreached().join(', ') || 'none'}`,
-          ),
-        ),
-      READY_MS,
+    const running: Running = { node, transport, peers, ticker: undefined }
+    // A node that does not know yet where the others are must not take itself for the only one; `close` does not wait for it.
+    void peers.refresh().then(() => {
+      if (!this.#closing) running.ticker = setInterval(() => this.#tick(node), TICK_EVERY_MS)
+    })
+    return running
+  }
+
+  #noView(): StoreUnavailableError {
+    const { onPartition, expectedNodes } = this.#policy
+    const needs =
+      onPartition === 'majority'
+        ? `; with onPartition 'majority' more than half of ${expectedNodes} nodes must run`
+        : ''
+    return new StoreUnavailableError(
+      `the mesh found no view within ${READY_MS} ms; are the peers reachable, and do they have the same secret? ` +
+        `Not reached: ${this.#transport?.unreached().join(', ') || 'none'}${needs}`,
     )
-    await hasView.promise.finally(() => clearTimeout(timer))
   }
 
   async read(key: string, { atLeast }: ReadOptions = {}): Promise<SessionRecord | undefined> {
@@ -125,6 +160,7 @@ export class MeshStore implements Store {
   }
 
   async check(): Promise<void> {
+    if (this.#closing) throw closedError()
     if (this.#node?.isServing(performance.now())) return
     throw new StoreUnavailableError('this node of the mesh holds no lease; it waits for the others')
   }
@@ -136,27 +172,40 @@ export class MeshStore implements Store {
 
   /** The addresses of a session's owner, first, and of its backups, in the view of this node. */
   holders(key: string): readonly string[] {
-    const node = this.#node
+    const node = this.#closing ? undefined : this.#node
     return node ? holdersOf(node.view, key, this.#policy.copies).map(({ address }) => address) : []
   }
 
-  async close(): Promise<void> {
-    const node = this.#node
+  /** Hands over what this node holds, at most for so long, and leaves. */
+  close(deadlineMs: number = LEAVE_MS): Promise<void> {
+    this.#closing ??= this.#close(deadlineMs)
+    return this.#closing
+  }
+
+  async #close(deadlineMs: number): Promise<void> {
+    this.#viewed.resolve() // nobody waits for a view any more
+    const running = await this.#running?.catch(() => undefined)
+    if (!running) return
+    const { node, transport, peers } = running
+    if (node.view.members.length > 1) await this.#leave(node, deadlineMs)
     this.#node = undefined
-    if (node && this.#transport && node.view.members.length > 1) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, LEAVE_MS)
-        this.#onLeft = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-        this.#carryOut(node.leave(performance.now()))
-      })
-    }
-    clearInterval(this.#ticker)
-    this.#peers?.close()
+    clearInterval(running.ticker)
+    peers.close()
     for (const { settle } of this.#asked.values()) settle({ kind: 'retry' })
-    await this.#transport?.close()
+    await transport.close()
+  }
+
+  async #leave(node: MeshNode, deadlineMs: number): Promise<void> {
+    const timer = setTimeout(() => {
+      this.#context.logger.error(
+        { deadlineMs },
+        'the mesh closes before the others have taken over what this node holds: give close() a longer deadline',
+      )
+      this.#left.resolve()
+    }, deadlineMs)
+    this.#carryOut(node.leave(performance.now()))
+    await this.#left.promise
+    clearTimeout(timer)
   }
 
   /** A node that was away may come back with an older copy: an end is remembered for as long as one could live. */
@@ -171,7 +220,7 @@ export class MeshStore implements Store {
 
   #ask(operation: Operation): Promise<Outcome> {
     const node = this.#node
-    if (!node) return Promise.reject(new StoreUnavailableError('this node of the mesh is closed'))
+    if (!node || this.#closing) return Promise.reject(closedError())
     const request = (this.#request += 1)
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
@@ -205,10 +254,10 @@ export class MeshStore implements Store {
   }
 
   #tell({ name, view }: Extract<Effect, { kind: 'event' }>): void {
-    if (name === 'left') this.#onLeft()
+    if (name === 'left') this.#left.resolve()
     if (name !== 'view') return
     this.#context.logger.info({ members: view.members.map(({ address }) => address) }, 'the mesh has a new view')
-    this.#onView()
+    this.#viewed.resolve()
   }
 }
 
@@ -226,4 +275,14 @@ function unexpected(outcome: Outcome): never {
       ? 'fewer copies than minCopies are alive'
       : 'its owner could not be asked in time; another node may be failing'
   throw new StoreUnavailableError(`the mesh did not carry it out: ${why}`)
+}
+
+function closedError(): StoreUnavailableError {
+  return new StoreUnavailableError('this node of the mesh is closed')
+}
+
+function cannotListen({ host, port }: MeshPolicy['listen'], cause: unknown): StoreUnavailableError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  const why = CANNOT_LISTEN[code] ?? String(cause)
+  return new StoreUnavailableError(`the mesh cannot listen on ${host}:${port}: ${why}`, { cause })
 }
