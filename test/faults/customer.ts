@@ -94,8 +94,6 @@ export class Customer {
   #countMost = 0
   #acknowledged = 0
   #user: string | null = null
-  /** It was sent what may have ended the session, or changed its token, and has no answer. */
-  #isUnsure = false
   #life = 0
   /** Cookies of sessions that have ended. */
   readonly #ended: string[] = []
@@ -142,7 +140,7 @@ export class Customer {
     const user = `${this.name}-user`
     const reply = await this.#ask(route, { do: 'login', user })
     if (reply?.view) this.#user = user
-    else this.#isUnsure = true
+    else this.forget() // its token may have been superseded
     return this.#told(reply)
   }
 
@@ -157,8 +155,8 @@ export class Customer {
       this.#tally.ended += 1
       this.#ended.push(cookie)
       this.#tally.acknowledged += 1
-      this.forget()
-    } else this.#isUnsure = true
+    }
+    this.forget()
     return reply
   }
 
@@ -170,14 +168,13 @@ export class Customer {
     this.#countMost = 0
     this.#acknowledged = 0
     this.#user = null
-    this.#isUnsure = false
     this.#life += 1
   }
 
   /** Asks each of these nodes for all that was acknowledged, and for what has ended. */
   async verify(ports: readonly number[]): Promise<void> {
     for (const port of ports) {
-      if (this.hasSession && !this.#isUnsure) {
+      if (this.hasSession) {
         const reply = await this.read(() => [port])
         if (reply?.view) this.#tally.verified += this.#acknowledged
         else this.#violated(`node at ${port} does not answer: ${reply?.status} ${reply?.text}`)
@@ -195,7 +192,6 @@ export class Customer {
   }
 
   async #ask(route: Route, action: Action): Promise<Reply | undefined> {
-    if (this.#isUnsure) this.forget()
     const cookie = await this.cookie
     let refused: unknown
     for (const port of route()) {

@@ -1,7 +1,9 @@
 /** A fleet of real processes on the mesh, each of which a test may kill, pause, cut off and start again. */
 
+import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
 import { createServer, type Server } from 'node:net'
+import { type Health, type SessionEvents, STORE_DEADLINE_MS } from '../../src/core/index.ts'
 import type { MeshStoreOptions } from '../../src/stores/mesh/index.ts'
 import { freePorts, portOf } from '../support/ports.ts'
 import { type Exit, type NodeProcess, startNode } from '../support/processes.ts'
@@ -14,6 +16,8 @@ export interface FaultFleetOptions {
   /** How many of them start; the others start later. Default: all. */
   readonly starting?: number
   readonly mesh?: Omit<Partial<MeshStoreOptions>, 'listen' | 'address' | 'peers'>
+  /** Longest time for a call to the store, in milliseconds. Default: Sojourn's. */
+  readonly deadlineMs?: number
   /** Puts proxies between the nodes, so that they can be cut off from each other. Default: `false`. */
   readonly withProxies?: boolean
 }
@@ -22,7 +26,7 @@ type Start = Partial<Pick<WorkerSettings, 'listenFirst' | 'closeMs'>>
 
 /** Starts the nodes; resolves when all are ready and in one view. */
 export async function startFaultFleet(options: FaultFleetOptions = {}): Promise<FaultFleet> {
-  const { nodes: count = 3, mesh = {}, withProxies = false } = options
+  const { nodes: count = 3, mesh = {}, deadlineMs = STORE_DEADLINE_MS, withProxies = false } = options
   const http = await freePorts(count)
   const ports = await freePorts(count)
   const links = withProxies ? await startLinks(ports) : undefined
@@ -30,18 +34,28 @@ export async function startFaultFleet(options: FaultFleetOptions = {}): Promise<
     const listen = { host: '127.0.0.1', port: ports[index] ?? 0 }
     const address = links?.addresses[index] ?? `127.0.0.1:${listen.port}`
     const peers = links?.peersOf(index) ?? ports.map((port) => `127.0.0.1:${port}`)
-    return new FaultNode(index, { http: port, mesh: { ...mesh, listen, address, peers, expectedNodes: count } }, links)
+    const options = { ...mesh, listen, address, peers, expectedNodes: count }
+    return new FaultNode(index, { http: port, mesh: options, deadlineMs }, links)
   })
   const fleet = new FaultFleet(nodes, links)
   try {
     const starting = nodes.slice(0, options.starting ?? count)
     await Promise.all(starting.map((node) => node.start()))
-    await Promise.all(starting.map((node) => node.inViewOf(starting.length)))
+    await fleet.inOneView(starting)
     return fleet
   } catch (error) {
     await fleet[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** SIGTERM; the node hands over, answers what reached it, and ends by itself. */
+export async function stopGracefully(node: FaultNode): Promise<void> {
+  const { exit, closed } = await node.stop()
+  assert.deepEqual(exit, { code: 0, signal: null }, node.output)
+  assert.ok(closed)
+  assert.equal(closed.answered, closed.received, `node ${node.index} answered not all: ${JSON.stringify(closed)}`)
+  assert.doesNotMatch(node.output, /closes before the others/)
 }
 
 /** Leaving an `await using` block kills what runs. */
@@ -52,6 +66,16 @@ export class FaultFleet implements AsyncDisposable {
   constructor(nodes: readonly FaultNode[], links: Links | undefined) {
     this.nodes = nodes
     this.links = links
+  }
+
+  /** Ports for visitors. */
+  get ports(): number[] {
+    return this.nodes.map(({ port }) => port)
+  }
+
+  /** Resolves when all these nodes, all by default, are in one view. */
+  async inOneView(nodes: readonly FaultNode[] = this.nodes): Promise<void> {
+    await Promise.all(nodes.map((node) => node.inViewOf(nodes.length)))
   }
 
   /** @throws Error where there is none */
@@ -166,6 +190,16 @@ export class FaultNode {
     this.signal('SIGTERM')
     const closed = await this.told('closed').catch(() => undefined)
     return { exit: (await exited) ?? { code: null, signal: null }, closed }
+  }
+
+  /** What `sessions.health()` says. */
+  async health(): Promise<Health> {
+    return (await (await fetch(`http://127.0.0.1:${this.port}/health`)).json()) as Health
+  }
+
+  /** The events `stale` that it raised. */
+  async stale(): Promise<SessionEvents['stale'][]> {
+    return (await (await fetch(`http://127.0.0.1:${this.port}/stale`)).json()) as SessionEvents['stale'][]
   }
 
   /** How its process ends. */

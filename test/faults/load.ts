@@ -25,6 +25,7 @@ export class Load {
   readonly #busy = new Set<Customer>()
   #workers: Promise<void>[] = []
   #isStopping = false
+  readonly #leftOut = new Set<number>()
 
   constructor({ customers, ports, seed, width = 16 }: LoadOptions) {
     this.seed = seed ?? Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
@@ -36,7 +37,13 @@ export class Load {
   }
 
   /** Any node, and where it takes no connections the next, as a balancer does. */
-  readonly anywhere: Route = () => this.#random.shuffled(this.#ports)
+  readonly anywhere: Route = () => this.#random.shuffled(this.#ports.filter((port) => !this.#leftOut.has(port)))
+
+  /** Sends no request there from now on, as a balancer that was told of a node's end before it; or sends them again. */
+  leaveOut(port: number, isOut: boolean): void {
+    if (isOut) this.#leftOut.add(port)
+    else this.#leftOut.delete(port)
+  }
 
   /** Each customer has a session, acknowledged. */
   async open(): Promise<void> {

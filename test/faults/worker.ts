@@ -15,6 +15,8 @@ export interface WorkerSettings {
   readonly listenFirst?: boolean
   /** Longest time for `close()`, in milliseconds. */
   readonly closeMs?: number
+  /** Longest time for a call to the store, in milliseconds. Default: Sojourn's. */
+  readonly deadlineMs?: number
 }
 
 /** What a node tells its parent. */
@@ -47,10 +49,17 @@ const SECRET = 'q7Tz2KcW9vRn4XyB6mLp8JdH3sFg5AeU'
 
 await main(JSON.parse(process.argv[2] ?? '{}') as WorkerSettings)
 
-async function main({ http, mesh, listenFirst = false, closeMs = 10_000 }: WorkerSettings): Promise<void> {
+async function main({
+  http,
+  mesh,
+  listenFirst = false,
+  closeMs = 10_000,
+  deadlineMs = 1_000,
+}: WorkerSettings): Promise<void> {
   const sessions = createSessions({
     store: meshStore(mesh),
     secret: SECRET,
+    deadline: deadlineMs,
     logger: { info: tellViews, warn: print, error: print },
   })
   const stale: unknown[] = []
