@@ -160,6 +160,19 @@ export class Customer {
     return reply
   }
 
+  /** Somebody sent `add` with its cookies, and it was answered 503. */
+  mayHaveAdded(): void {
+    this.#countMost += 1
+  }
+
+  /** Asks for a session that may be lost, and goes on as a new visitor. */
+  async lose(route: Route): Promise<Reply> {
+    const [port = 0] = route()
+    const reply = await send(port, await this.cookie, { do: 'read' })
+    this.forget()
+    return reply
+  }
+
   /** Goes on as a new visitor. */
   forget(): void {
     this.#jar = new CookieJar()
