@@ -6,7 +6,11 @@ import { startFaultFleet, stopGracefully } from './fleet.ts'
 import { join } from './join.ts'
 import { Load } from './load.ts'
 
-for (const [copies, end] of [[2, 'SIGTERM'], ['all', 'SIGKILL']] as const) { // prettier-ignore
+for (const [copies, end] of [
+  [2, 'SIGTERM'],
+  ['all', 'SIGKILL'],
+] as const) {
+  // prettier-ignore
   void test(`with copies ${copies}, a third node is right from its first answer, in 3 joins of 3 that end by ${end}`, async () => {
     await using fleet = await startFaultFleet({ starting: 2, mesh: { copies }, withProxies: true })
     const [first, second, third] = fleet.nodes

@@ -32,14 +32,14 @@ export async function join(fleet: FaultFleet, node: FaultNode, load: Load): Prom
   const listeningMs = since()
   const ready = node.told('ready').then(since)
   const asking = load.each(async (customer) => {
-    for (let status = 0; status !== 200 && load.tally.violations.length === 0; )
+    for (let status = 0; status !== 200 && load.tally.violations.length === 0;)
       status = (await customer.read(() => [node.port]))?.status ?? 0
   })
   const readyMs = await ready
   const unavailable = load.tally.unavailable - unavailableBefore
   await asking
   let last = { bytes: bytes(), ms: since() }
-  for (let quiet = 0; quiet < 4; ) {
+  for (let quiet = 0; quiet < 4;) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
     quiet = bytes() - last.bytes < QUIET_BYTES ? quiet + 1 : 0
     if (quiet === 0) last = { bytes: bytes(), ms: since() }

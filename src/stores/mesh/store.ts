@@ -24,7 +24,7 @@ import { createTransport, type Transport } from './wire/transport.ts'
 import { DEFAULT_PORT, type MeshPeers, type MeshPolicy } from './policy.ts'
 
 const TICK_EVERY_MS = 50
-/** A node asks for a view for so long before `ready` gives up; longer than a fleet needs to notice a node that is gone. */
+/** A node tries to come into a view for so long before `ready` gives up; longer than a fleet needs to notice a node that is gone. */
 const READY_MS = 10_000
 /** A node that leaves waits so long for the others to take over what it holds, where `close` gives no other time. */
 const LEAVE_MS = 8_000
@@ -62,7 +62,9 @@ export class MeshStore implements Store {
   #closing: Promise<void> | undefined
   #request = 0
   #hops = 0
-  readonly #viewed = Promise.withResolvers<void>()
+  #hasServed = false
+  /** Resolves when it is in a view and holds the leases for it, or closes. */
+  readonly #serves = Promise.withResolvers<void>()
   readonly #left = Promise.withResolvers<void>()
 
   constructor(context: StoreContext, policy: MeshPolicy) {
@@ -76,7 +78,7 @@ export class MeshStore implements Store {
     this.#self = { id: randomBytes(8).toString('base64url'), address: policy.address, zone: policy.zone }
   }
 
-  /** What was started goes on looking for the others where no view was found in time, and is found by the next call. */
+  /** What was started goes on looking for the others where it could not serve in time; the next call waits again. */
   async ready(): Promise<void> {
     if (this.#closing) throw closedError()
     this.#running ??= this.#start().catch((error: unknown) => {
@@ -86,7 +88,7 @@ export class MeshStore implements Store {
     await this.#running
     const timeIsUp = Promise.withResolvers<never>()
     const timer = setTimeout(() => timeIsUp.reject(this.#noView()), READY_MS)
-    await Promise.race([this.#viewed.promise, timeIsUp.promise]).finally(() => clearTimeout(timer))
+    await Promise.race([this.#serves.promise, timeIsUp.promise]).finally(() => clearTimeout(timer))
     if (this.#closing) throw closedError()
   }
 
@@ -183,7 +185,7 @@ export class MeshStore implements Store {
   }
 
   async #close(deadlineMs: number): Promise<void> {
-    this.#viewed.resolve() // nobody waits for a view any more
+    this.#serves.resolve() // nobody waits for it any more
     const running = await this.#running?.catch(() => undefined)
     if (!running) return
     const { node, transport, peers } = running
@@ -246,6 +248,9 @@ export class MeshStore implements Store {
       else if (effect.kind === 'outcome') this.#settle(effect.request, effect.outcome)
       else this.#tell(effect)
     }
+    if (this.#hasServed || !this.#node?.isServing(performance.now())) return
+    this.#hasServed = true
+    this.#serves.resolve()
   }
 
   #send(to: NodeId, message: Message): void {
@@ -257,7 +262,6 @@ export class MeshStore implements Store {
     if (name === 'left') this.#left.resolve()
     if (name !== 'view') return
     this.#context.logger.info({ members: view.members.map(({ address }) => address) }, 'the mesh has a new view')
-    this.#viewed.resolve()
   }
 }
 
