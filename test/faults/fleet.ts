@@ -256,6 +256,22 @@ export class Links {
     for (const proxy of this.#proxies.flat()) proxy?.blackHole('none')
   }
 
+  /** Delays what goes between these and the others. */
+  delay(these: readonly number[], ms: number): void {
+    for (const proxy of this.#of(these)) proxy.latency(ms)
+  }
+
+  /** Resets the connections of these nodes; they may connect again at once. */
+  reset(these: readonly number[]): void {
+    for (const proxy of this.#of(these)) proxy.cut()
+  }
+
+  #of(these: readonly number[]): TcpProxy[] {
+    return this.#proxies.flatMap((row, from) =>
+      row.filter((proxy, to): proxy is TcpProxy => proxy !== undefined && (these.includes(from) || these.includes(to))),
+    )
+  }
+
   /** The address of a process that is gone refuses connections. */
   refuse(index: number, isRefusing: boolean): void {
     if (this.#refusing.has(index) === isRefusing) return
