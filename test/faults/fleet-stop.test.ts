@@ -54,7 +54,10 @@ void test('when both nodes that hold a session are killed at once, the third say
     else assert.match(String(view?.data['owner']), /^visitor/)
   })
   const raised = (await last.stale()).map(({ seen, stored }) => ({ seen, stored }))
-  const inOrder = (events: unknown[]): string[] => events.map((event) => JSON.stringify(event)).toSorted()
   assert.deepEqual(inOrder(raised), inOrder(seen))
   assert.ok(seen.length > 0 && seen.length < 200, `${seen.length} of 200 sessions were on the two`)
 })
+
+function inOrder(events: readonly unknown[]): string[] {
+  return events.map((event) => JSON.stringify(event)).toSorted()
+}

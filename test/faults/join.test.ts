@@ -12,13 +12,13 @@ for (const [copies, end] of [
 ] as const) {
   // prettier-ignore
   void test(`with copies ${copies}, a third node is right from its first answer, in 3 joins of 3 that end by ${end}`, async () => {
-    await using fleet = await startFaultFleet({ starting: 2, mesh: { copies }, withProxies: true })
+    await using fleet = await startFaultFleet({ starting: 2, mesh: { copies } })
     const [first, second, third] = fleet.nodes
     assert.ok(first && second && third)
     const load = new Load({ customers: 300, ports: [first.port, second.port] })
     await load.open()
     for (let joins = 0; joins < 3; joins++) {
-      await join(fleet, third, load)
+      await join(third, load)
       await load.each(async (customer) => void (await customer.add(() => [third.port])))
       await (end === 'SIGTERM' ? stopGracefully(third) : third.kill())
     }

@@ -18,32 +18,46 @@ export interface Join {
 /** A node whose records no longer move sends heartbeats alone: less than this in a quarter of a second. */
 const QUIET_BYTES = 10_000
 const LOOK_MS = 250
+const LOOKS = 4
 
 /** Starts the node and asks it for sessions from the moment it takes visitors; what is wrong is in the load's tally. */
-export async function join(fleet: FaultFleet, node: FaultNode, load: Load): Promise<Join> {
+export async function join(
+  node: FaultNode,
+  load: Load,
+): Promise<Pick<Join, 'listeningMs' | 'readyMs' | 'unavailable'>> {
   const startedAt = performance.now()
+  const unavailableBefore = load.tally.unavailable
   const since = (): number => Math.round(performance.now() - startedAt)
-  const bytes = (): number => {
-    const { sent = 0, received = 0 } = fleet.links?.bytesOf(node.index) ?? {}
-    return sent + received
-  }
-  const [bytesBefore, unavailableBefore] = [bytes(), load.tally.unavailable]
   await node.start({ listenFirst: true })
   const listeningMs = since()
-  const ready = node.told('ready').then(since)
-  const asking = load.each(async (customer) => {
+  const ready = node.told('ready').then(() => ({
+    readyMs: since(),
+    unavailable: load.tally.unavailable - unavailableBefore,
+  }))
+  await load.each(async (customer) => {
     for (let status = 0; status !== 200 && load.tally.violations.length === 0;)
       status = (await customer.read(() => [node.port]))?.status ?? 0
   })
-  const readyMs = await ready
-  const unavailable = load.tally.unavailable - unavailableBefore
-  await asking
-  let last = { bytes: bytes(), ms: since() }
-  for (let quiet = 0; quiet < 4;) {
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
-    quiet = bytes() - last.bytes < QUIET_BYTES ? quiet + 1 : 0
-    if (quiet === 0) last = { bytes: bytes(), ms: since() }
-    else last = { ...last, bytes: bytes() }
+  return { listeningMs, ...(await ready) }
+}
+
+/** The same, until nothing moves any more. */
+export async function joinAndSettle(fleet: FaultFleet, node: FaultNode, load: Load): Promise<Join> {
+  const startedAt = performance.now()
+  const now = (): { bytes: number; ms: number } => {
+    const { sent = 0, received = 0 } = fleet.links?.bytesOf(node.index) ?? {}
+    return { bytes: sent + received, ms: Math.round(performance.now() - startedAt) }
   }
-  return { listeningMs, readyMs, settledMs: last.ms, bytes: last.bytes - bytesBefore, unavailable }
+  const before = now()
+  const joining = join(node, load)
+  let settled = before
+  for (let [quiet, last] = [0, before]; quiet < LOOKS;) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    const next = now()
+    const isQuiet = next.bytes - last.bytes < QUIET_BYTES && node.members.length === fleet.nodes.length
+    quiet = isQuiet ? quiet + 1 : 0
+    if (!isQuiet) settled = next
+    last = next
+  }
+  return { ...(await joining), settledMs: settled.ms, bytes: settled.bytes - before.bytes }
 }

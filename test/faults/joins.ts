@@ -1,8 +1,8 @@
-/** `node test/faults/joins.ts [--sessions 20000] [--joins 20]`: joins a third node again and again, and reports each. */
+/** `npm run joins -- [--sessions 20000] [--joins 20]`: joins a third node again and again, and reports each. */
 
 import { parseArgs } from 'node:util'
 import { startFaultFleet } from './fleet.ts'
-import { join } from './join.ts'
+import { joinAndSettle } from './join.ts'
 import { Load } from './load.ts'
 
 const { values } = parseArgs({
@@ -27,7 +27,7 @@ console.log(`${values.sessions} sessions on two nodes, copies ${copies}`)
 let right = 0
 for (let number = 1; number <= Number(values.joins); number++) {
   const wrong = sample.tally.violations.length
-  const { listeningMs, readyMs, settledMs, bytes, unavailable } = await join(fleet, third, sample)
+  const { listeningMs, readyMs, settledMs, bytes, unavailable } = await joinAndSettle(fleet, third, sample)
   const isRight = sample.tally.violations.length === wrong
   right += Number(isRight)
   console.log(
