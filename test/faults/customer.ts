@@ -12,6 +12,9 @@ const REQUEST_MS = 40_000
 
 const TRIES = 20
 
+/** Ended sessions that one visitor goes on to ask for: a long soak must not become a test of these alone. */
+const ENDED_MAX = 5
+
 /** A node's answer. */
 export interface Reply {
   readonly status: number
@@ -164,6 +167,7 @@ export class Customer {
     if (reply?.view) {
       this.#tally.ended += 1
       this.#ended.push(cookie)
+      if (this.#ended.length > ENDED_MAX) this.#ended.shift()
       this.#tally.acknowledged += 1
     }
     this.forget()
