@@ -85,6 +85,15 @@ describe('a node of the mesh', { concurrency: true }, () => {
     await fleet.inOneView()
   })
 
+  test('that is alone warns once that its changes have one copy', async () => {
+    const warned: string[] = []
+    const [port = 0] = await freePorts(1)
+    await using sessions = open({ listen: { host: '127.0.0.1', port }, peers: [] }, (message) => warned.push(message))
+    for (const user of ['ann', 'bob']) await (await sessions.open({ headers: {} })).login(user)
+    assert.equal(warned.length, 1)
+    assert.match(warned[0] ?? '', /one copy alone/)
+  })
+
   test('that was never started closes', async () => {
     await open({ peers: [] }).close()
   })
@@ -133,9 +142,9 @@ test('health() says that a node without a lease does not serve, and that it serv
   while (!health.ok) health = await first.health()
 })
 
-function open(mesh: MeshStoreOptions): Sessions<Record<string, unknown>> {
-  const logger = { info() {}, warn() {}, error() {} }
-  return createSessions({ store: meshStore(mesh), secret: SECRET, logger })
+function open(mesh: MeshStoreOptions, warn: (message: string) => void = () => {}): Sessions<Record<string, unknown>> {
+  const logger = { info() {}, warn: (_: object, message: string) => warn(message), error() {} }
+  return createSessions({ store: meshStore(mesh), secret: SECRET, deadline: '20s', logger })
 }
 
 async function listen(port: number): Promise<Server> {

@@ -13,7 +13,7 @@ import {
   StoreUnavailableError,
   type Tombstone,
 } from '../../core/index.ts'
-import type { Member, Message, NodeId, Operation, Outcome } from './protocol/messages.ts'
+import type { Member, Message, NodeId, Operation, Outcome, View } from './protocol/messages.ts'
 import { createMeshNode } from './protocol/mesh-node.ts'
 import type { Effect, MeshNode } from './protocol/node.ts'
 import { holdersOf } from './protocol/placement.ts'
@@ -63,6 +63,8 @@ export class MeshStore implements Store {
   #request = 0
   #hops = 0
   #hasServed = false
+  /** The view of which it was said that it has too few nodes: once is enough. */
+  #warnedOf: View | undefined
   /** Resolves when it is in a view and holds the leases for it, or closes. */
   readonly #serves = Promise.withResolvers<void>()
   readonly #left = Promise.withResolvers<void>()
@@ -259,9 +261,17 @@ export class MeshStore implements Store {
   }
 
   #tell({ name, view }: Extract<Effect, { kind: 'event' }>): void {
+    const { logger } = this.#context
+    const facts = { members: view.members.map(({ address }) => address) }
     if (name === 'left') this.#left.resolve()
-    if (name !== 'view') return
-    this.#context.logger.info({ members: view.members.map(({ address }) => address) }, 'the mesh has a new view')
+    if (name === 'view') logger.info(facts, 'the mesh has a new view')
+    if (name === 'underReplicated' && this.#warnedOf !== view) {
+      this.#warnedOf = view
+      logger.warn(
+        facts,
+        'changes are acknowledged with one copy alone, since this node is alone: its end would lose them',
+      )
+    }
   }
 }
 
