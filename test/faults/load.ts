@@ -55,7 +55,11 @@ export class Load {
   /** Requests of all kinds until {@link stop}. */
   run(): void {
     this.#isStopping = false
-    this.#workers = Array.from({ length: this.#width }, () => this.#work())
+    const fail = (error: unknown): never => {
+      this.#isStopping = true // nobody waits for more
+      throw error
+    }
+    this.#workers = Array.from({ length: this.#width }, () => this.#work().catch(fail))
   }
 
   /** Resolves when what is on its way has been answered. Rejects where a visitor could reach nobody. */
