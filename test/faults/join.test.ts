@@ -15,7 +15,7 @@ for (const [copies, end] of [
     await using fleet = await startFaultFleet({ starting: 2, mesh: { copies } })
     const [first, second, third] = fleet.nodes
     assert.ok(first && second && third)
-    const load = new Load({ customers: 300, ports: [first.port, second.port] })
+    const load = new Load({ customers: 150, ports: [first.port, second.port] })
     await load.open()
     for (let joins = 0; joins < 3; joins++) {
       await join(third, load)

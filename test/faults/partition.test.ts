@@ -12,7 +12,7 @@ for (const ways of ['both', 'one'] as const) {
     await using fleet = await startFaultFleet({ mesh: { onPartition: 'majority' }, withProxies: true })
     const [alone, ...others] = fleet.nodes
     assert.ok(alone)
-    const load = new Load({ customers: 150, ports: fleet.ports })
+    const load = new Load({ customers: 80, ports: fleet.ports })
     await load.open()
     load.run()
     await load.acknowledges(50)

@@ -19,8 +19,8 @@ for (const { copies, onPartition, pauseMs } of CASES) {
     await using fleet = await startFaultFleet({ mesh: { copies, onPartition } })
     const [paused, ...others] = fleet.nodes
     assert.ok(paused)
-    const load = new Load({ customers: 200, ports: fleet.ports })
-    const quiet = new Load({ customers: 60, ports: fleet.ports })
+    const load = new Load({ customers: 100, ports: fleet.ports })
+    const quiet = new Load({ customers: 40, ports: fleet.ports })
     await Promise.all([load.open(), quiet.open()])
     load.run()
     await load.acknowledges(100)

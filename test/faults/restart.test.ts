@@ -14,7 +14,7 @@ for (const [copies, onPartition] of [
   // prettier-ignore
   void test(`with copies ${copies} and ${onPartition}, a node that was killed and started at once never says that there is no session`, async () => {
     await using fleet = await startFaultFleet({ mesh: { copies, onPartition } })
-    const load = new Load({ customers: 200, ports: fleet.ports })
+    const load = new Load({ customers: 100, ports: fleet.ports })
     await load.open()
     for (const node of [fleet.node(0), fleet.node(2)]) {
       await node.kill()

@@ -15,7 +15,7 @@ for (const { copies, onPartition, isTold } of CASES) {
   void test(`with copies ${copies} and ${onPartition}, a rolling restart behind a balancer ${balancer} loses nothing and answers every request`, async () => {
     // No answer in this test is a matter of time: a call that meets a handover waits for it.
     await using fleet = await startFaultFleet({ mesh: { copies, onPartition }, deadlineMs: 20_000 })
-    const load = new Load({ customers: 300, ports: fleet.ports })
+    const load = new Load({ customers: 150, ports: fleet.ports })
     await load.open()
     load.run()
     for (const node of fleet.nodes) {

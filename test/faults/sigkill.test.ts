@@ -10,9 +10,9 @@ const LATENCY_MS = 150
 
 const CASES = [
   { copies: 2, onPartition: 'serve', customers: 1000, isFar: false },
-  { copies: 2, onPartition: 'majority', customers: 200, isFar: true },
-  { copies: 2, onPartition: 'serve', customers: 200, isFar: true },
-  { copies: 'all', onPartition: 'serve', customers: 200, isFar: true },
+  { copies: 2, onPartition: 'majority', customers: 100, isFar: true },
+  { copies: 2, onPartition: 'serve', customers: 100, isFar: true },
+  { copies: 'all', onPartition: 'serve', customers: 100, isFar: true },
 ] as const
 
 for (const { copies, onPartition, customers, isFar } of CASES) {
@@ -22,7 +22,7 @@ for (const { copies, onPartition, customers, isFar } of CASES) {
     const [killed, ...others] = fleet.nodes
     assert.ok(killed)
     const load = new Load({ customers, ports: fleet.ports })
-    const burst = new Load({ customers: 100, ports: fleet.ports, width: 100 })
+    const burst = new Load({ customers: 60, ports: fleet.ports, width: 60 })
     await Promise.all([load.open(), burst.open()])
     load.run()
     await load.acknowledges(200)
