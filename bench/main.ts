@@ -1,10 +1,14 @@
-/** `npm run bench -- NAME [--rounds N] [--seconds N]`: prints the tables that `docs/benchmarks.md` shows. */
+/**
+ * `npm run bench -- NAME [--rounds N] [--seconds N]`: prints the tables that `docs/benchmarks.md` shows. `replication` takes
+ * `--only ROW,...`, `--fleets PART_OF_A_NAME` and `--quick` instead.
+ */
 import { parseArgs } from 'node:util'
 
 const BENCHES: Readonly<Record<string, () => Promise<{ run(options: BenchOptions): Promise<void> }>>> = {
   redis: () => import('./redis.ts'),
   hops: () => import('./hops.ts'),
   'mesh-memory': () => import('./mesh-memory.ts'),
+  replication: () => import('./replication.ts'),
 }
 
 export interface BenchOptions {
@@ -16,6 +20,7 @@ export interface BenchOptions {
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
+  strict: false, // a bench may have options of its own
   options: { rounds: { type: 'string', default: '7' }, seconds: { type: 'string', default: '2' } },
 })
 const load = BENCHES[positionals[0] ?? '']
