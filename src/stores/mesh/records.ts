@@ -2,7 +2,7 @@ import { CLEANING_MARGIN_MS, isTombstone } from '../../core/index.ts'
 import { DecodedCache } from './decoded-cache.ts'
 import type { Holding } from './protocol/messages.ts'
 import type { RecordMap } from './protocol/node.ts'
-import { decodeRecord, encodeRecord, keyOfBytes, keyToBytes } from './record-codec.ts'
+import { decodeRecord, encodeRecordInPlace, keyOfBytes, keyToBytes } from './record-codec.ts'
 import { RecordMemory, type RecordMemoryOptions } from './slab/record-memory.ts'
 
 /** Entries that one cleaning looks at. */
@@ -46,7 +46,7 @@ export class EncodedRecords implements RecordMap {
 
   set(key: string, holding: Holding): void {
     const forgetAtMs = isTombstone(holding) ? holding.forgetAt : holding.expiresAt + CLEANING_MARGIN_MS
-    const bytes = encodeRecord(holding)
+    const bytes = encodeRecordInPlace(holding)
     this.#memory.put(bytes, forgetAtMs, isTombstone(holding) ? 'tombstone' : 'session')
     this.#decoded.set(key, holding, bytes.length)
   }
