@@ -21,7 +21,12 @@ export async function run(): Promise<void> {
   const { values } = parseArgs({
     allowPositionals: true,
     strict: false,
-    options: { only: { type: 'string' }, fleets: { type: 'string' }, quick: { type: 'boolean' } },
+    options: {
+      only: { type: 'string' },
+      fleets: { type: 'string' },
+      quick: { type: 'boolean' },
+      profile: { type: 'string' },
+    },
   })
   const only = typeof values.only === 'string' ? values.only.split(',') : ROWS.map(({ name }) => name)
   const unknown = only.filter((name) => !ROWS.some((row) => row.name === name))
@@ -30,7 +35,7 @@ export async function run(): Promise<void> {
   }
   const isQuick = values.quick === true
   const scale: Scale = { isQuick, count: (full) => (isQuick ? Math.ceil(full / 10) : full) }
-  const kinds = fleetKinds().filter(({ name }) => name.includes(String(values.fleets ?? '')))
+  const kinds = fleetKinds(typeof values.profile === 'string' ? values.profile : undefined).filter(({ name }) => name.includes(String(values.fleets ?? '')))
   const rows = ROWS.filter(({ name }) => only.includes(name))
   const figures = new Map<string, ReadonlyMap<string, Figure>>()
   for (const kind of kinds) figures.set(kind.name, await measure(kind, rows, scale))
@@ -38,12 +43,14 @@ export async function run(): Promise<void> {
   print(figures)
 }
 
-function fleetKinds(): FleetKind[] {
-  const ours = [sojournFleet(2), sojournFleet('all')]
+function fleetKinds(profileFolder: string | undefined): FleetKind[] {
+  const ours = [sojournFleet(2, profileFolder), sojournFleet('all', profileFolder)]
   if (findCommand('wrk') === undefined) throw new Error('the load is made by wrk (apt-get install wrk)')
   const missing = missingForTomcat()
   if (missing.length > 0) {
-    console.log(`Tomcat is not measured beside it: it needs ${missing.join(' ')} (apt-get install ${missing.join(' ')})`)
+    console.log(
+      `Tomcat is not measured beside it: it needs ${missing.join(' ')} (apt-get install ${missing.join(' ')})`,
+    )
     return ours
   }
   return [

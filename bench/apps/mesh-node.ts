@@ -29,6 +29,7 @@ const sessions = createSessions({
 })
 
 let written = 0
+const numberOf = (value: unknown): number => (typeof value === 'number' ? value : 0)
 const valueOf = (text: string): string => text.padEnd(FIELD_BYTES)
 
 const server = createServer(
@@ -59,9 +60,9 @@ async function answer(url: string, session: BenchSession): Promise<string> {
       return typeof held === 'string' ? held.trim() : 'nothing'
     }
     case '/inc':
-      return `${await session.update('n', (n) => (typeof n === 'number' ? n : 0) + 1)}`
+      return String(Number(await session.update('n', (n) => numberOf(n) + 1)))
     case '/count':
-      return String(session.data['n'] ?? 0)
+      return String(numberOf(session.data['n']))
     case '/fields':
       return `${Object.keys(session.data).filter((name) => name.startsWith('a')).length}`
     default:

@@ -52,9 +52,21 @@ async function join(fleet: Fleet, scale: Scale): Promise<Figure[]> {
   visitors = []
   return [
     range('a third node joins at 20,000 sessions: from its start to its first answer', all(({ answerMs }) => answerMs / 1_000), 's'), // prettier-ignore
-    range('... from its start until it has all that it is given', all(({ settledMs }) => settledMs / 1_000), 's'),
-    range('... bytes to and from it', all(({ bytes }) => bytes / 2 ** 20), 'MiB'),
-    range('... sessions that are its share, encoded', all(({ shareBytes }) => shareBytes / 2 ** 20), 'MiB'),
+    range(
+      '... from its start until it has all that it is given',
+      all(({ settledMs }) => settledMs / 1_000),
+      's',
+    ),
+    range(
+      '... bytes to and from it',
+      all(({ bytes }) => bytes / 2 ** 20),
+      'MiB',
+    ),
+    range(
+      '... sessions that are its share, encoded',
+      all(({ shareBytes }) => shareBytes / 2 ** 20),
+      'MiB',
+    ),
     outOf('... joins after which its first 200 answers are right', right, rounds),
   ]
 }
@@ -74,7 +86,9 @@ async function joinOnce(fleet: Fleet): Promise<Join> {
   const answerMs = performance.now() - startedAt
   const step = Math.floor(visitors.length / PROBES) || 1
   const probes = visitors.filter((_, index) => index % step === 0).slice(0, PROBES)
-  const answers = await inParallel(probes.length, 4, (index) => (probes[index] ?? fail('no visitor')).ask(node, '/fields'))
+  const answers = await inParallel(probes.length, 4, (index) =>
+    (probes[index] ?? fail('no visitor')).ask(node, '/fields'),
+  )
   const right = answers.filter((answer) => answer === '20').length
   let [quietSince, bytes] = [performance.now(), bytesBetween(fleet)]
   for (;;) {

@@ -17,18 +17,19 @@ interface Place {
   readonly address: string
 }
 
-export function sojournFleet(copies: number | 'all', execArgv: readonly string[] = []): FleetKind {
+/** @param profileFolder where each node leaves a CPU profile when it ends */
+export function sojournFleet(copies: number | 'all', profileFolder?: string): FleetKind {
   return {
     name: `Sojourn, copies ${typeof copies === 'number' ? copies : `'${copies}'`}`,
     isOurs: true,
-    start: (options) => start(copies, options, execArgv),
+    start: (options) => start(copies, options, profileFolder),
   }
 }
 
 async function start(
   copies: number | 'all',
   { nodes: count, spares, isProxied }: FleetOptions,
-  execArgv: readonly string[],
+  profileFolder: string | undefined,
 ): Promise<Fleet> {
   const ports = await freePorts(2 * (count + spares))
   const places = await Promise.all(
@@ -38,13 +39,15 @@ async function start(
       return { httpPort, listenPort, counted, address: `127.0.0.1:${counted.port}` }
     }),
   )
+  const profiling = profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]
+  const execArgv = ['--expose-gc', ...profiling]
   const peers = places.map(({ address }) => address)
   const nodes: (FleetNode & { readonly place: Place })[] = []
 
   async function run(place: Place): Promise<FleetNode & { readonly place: Place }> {
     const { httpPort, listenPort, address } = place
     const task: MeshNodeTask = { httpPort, listenPort, address, peers, copies }
-    const process = startNode(APP, { args: [JSON.stringify(task)], execArgv: ['--expose-gc', ...execArgv] })
+    const process = startNode(APP, { args: [JSON.stringify(task)], execArgv })
     await place.counted.follow(process.exited)
     if ((await process.receive()) !== 'ready') fail('the node said something else than that it is ready')
     return { ...toNode(process, place, () => nodes.splice(nodes.findIndex((node) => node.pid === process.pid), 1)), place } // prettier-ignore
@@ -69,7 +72,8 @@ async function start(
       return holdersOf(view, session, copies).map(({ id }) => nodes.find(({ url }) => url === id) ?? fail('no member'))
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all([...nodes].map((node) => node.kill()))
+      // A process that is killed writes no profile.
+      await Promise.all([...nodes].map((node) => (profileFolder === undefined ? node.kill() : node.leave())))
       await Promise.all(places.map(({ counted }) => counted[Symbol.asyncDispose]()))
     },
   }

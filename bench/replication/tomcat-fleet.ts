@@ -18,6 +18,9 @@ import { fail } from './visitor.ts'
 const HOME = '/usr/share/tomcat10'
 const FILES = fileURLToPath(new URL('../tomcat/', import.meta.url))
 
+const SERVLET = 'SessionServlet'
+const MEMBER = 'CountedMember'
+
 /** Tribes' own numbers: asynchronous; acknowledged, and once the other side has done it. */
 const SEND_OPTIONS = { asynchronous: 8, synchronous: 6 }
 
@@ -29,10 +32,7 @@ export function missingForTomcat(): string[] {
   return missing
 }
 
-export function tomcatFleet(
-  manager: 'DeltaManager' | 'BackupManager',
-  sending: keyof typeof SEND_OPTIONS,
-): FleetKind {
+export function tomcatFleet(manager: 'DeltaManager' | 'BackupManager', sending: keyof typeof SEND_OPTIONS): FleetKind {
   return {
     name: `Tomcat ${manager}, ${sending}`,
     isOurs: false,
@@ -53,7 +53,9 @@ async function start(
 ): Promise<Fleet> {
   const folder = temporaryFolder()
   const classes = join(folder, 'classes')
-  await promisify(execFile)('javac', ['-d', classes, '-cp', join(HOME, 'lib/servlet-api.jar'), join(FILES, 'SessionServlet.java')]) // prettier-ignore
+  const jars = ['servlet-api.jar', 'catalina-tribes.jar'].map((jar) => join(HOME, 'lib', jar)).join(':')
+  const sources = [SERVLET, MEMBER].map((name) => join(FILES, `${name}.java`))
+  await promisify(execFile)('javac', ['-d', classes, '-cp', jars, ...sources])
 
   const ports = await freePorts(2 * (count + spares))
   const drafts = await Promise.all(
@@ -66,13 +68,13 @@ async function start(
     }),
   )
   for (const draft of drafts) {
-    const members = drafts.filter((other) => other !== draft).map(({ member }) => toMember('Member', member))
+    const members = drafts.filter((other) => other !== draft).map(({ member }) => toMember('Member', member, `${TRIBES}.StaticMember`))
     await prepare(draft.folder, classes, {
       httpPort: `${draft.httpPort}`,
       listenPort: `${draft.listenPort}`,
       sendOptions: `${sendOptions}`,
       manager: toManager(manager, sendOptions),
-      members: [toMember('LocalMember', draft.member), ...members].join('\n'),
+      members: [toMember('LocalMember', draft.member, MEMBER), ...members].join('\n'),
     })
   }
   const nodes: (FleetNode & { readonly place: Place })[] = []
@@ -107,8 +109,10 @@ async function start(
   }
 }
 
-const toMember = (element: string, member: string): string =>
-  `<${element} className="org.apache.catalina.tribes.membership.StaticMember" ${member}/>`
+const TRIBES = 'org.apache.catalina.tribes.membership'
+
+const toMember = (element: string, member: string, className: string): string =>
+  `<${element} className="${className}" ${member}/>`
 
 function toManager(manager: string, sendOptions: number): string {
   const options = manager === 'BackupManager' ? `mapSendOptions="${sendOptions}"` : 'expireSessionsOnShutdown="false"'
@@ -118,10 +122,11 @@ function toManager(manager: string, sendOptions: number): string {
 /** Makes a node's `catalina.base`. */
 async function prepare(base: string, classes: string, values: Readonly<Record<string, string>>): Promise<void> {
   const inside = join(base, 'webapps/ROOT/WEB-INF')
-  for (const folder of ['conf', 'logs', 'temp', 'work']) await mkdir(join(base, folder), { recursive: true })
+  for (const folder of ['conf', 'lib', 'logs', 'temp', 'work']) await mkdir(join(base, folder), { recursive: true })
   await mkdir(join(inside, 'classes'), { recursive: true })
   await copyFile(join(FILES, 'web.xml'), join(inside, 'web.xml'))
-  await copyFile(join(classes, 'SessionServlet.class'), join(inside, 'classes/SessionServlet.class'))
+  await copyFile(join(classes, `${SERVLET}.class`), join(inside, `classes/${SERVLET}.class`))
+  await copyFile(join(classes, `${MEMBER}.class`), join(base, `lib/${MEMBER}.class`))
   const template = await readFile(join(FILES, 'server.xml'), 'utf8')
   const xml = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] ?? fail(`server.xml: ${name}`))
   await writeFile(join(base, 'conf/server.xml'), xml)

@@ -15,7 +15,7 @@ async function measure(fleet: Fleet, scale: Scale): Promise<Figure[]> {
   await sleep(3_000)
   const idle = await idleRate(fleet, scale.isQuick ? 1 : IDLE_SECONDS)
   const per = (count: number, task: (index: number) => Promise<void>): Promise<number> => each(fleet, idle, count, task)
-  const count = scale.count(2_000)
+  const count = scale.count(1_000)
 
   const touch = async (visitor: Visitor, node: FleetNode, index: number): Promise<void> => {
     const answer = await visitor.ask(node, `/touch?k=${index % 20}&v=${index}`)
@@ -31,7 +31,11 @@ async function measure(fleet: Fleet, scale: Scale): Promise<Figure[]> {
   const reading = await per(count, (index) => read(pick(index), home(pick(index))))
   const login = await per(scale.count(500), async (index) => void (await logIn([fleet.nodes[index % fleet.nodes.length] ?? fail('no node')], 1))) // prettier-ignore
   const figures = [
-    number(`${size}: bytes per change of one 200-byte field, for each node that gets it`, change / fleet.receivers, 'B'),
+    number(
+      `${size}: bytes per change of one 200-byte field, for each node that gets it`,
+      change / fleet.receivers,
+      'B',
+    ),
     number(`${size}: bytes per read-only request`, reading, 'B'),
     number(`${size}: bytes per new session of 4 KB, for each node that gets it`, login / fleet.receivers, 'B'),
     number(`${size}: idle, whole fleet`, idle, 'B/s'),

@@ -52,11 +52,7 @@ export async function logIn(nodes: readonly FleetNode[], count: number, atOnce =
 }
 
 /** Does something so many times, so many at once. */
-export async function inParallel<T>(
-  count: number,
-  atOnce: number,
-  task: (index: number) => Promise<T>,
-): Promise<T[]> {
+export async function inParallel<T>(count: number, atOnce: number, task: (index: number) => Promise<T>): Promise<T[]> {
   const results: T[] = []
   let next = 0
   const worker = async (): Promise<void> => {
