@@ -1,4 +1,6 @@
 /** Replication between servers: the mesh beside Tomcat's DeltaManager and BackupManager, in one run. */
+import { existsSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { findCommand } from '../test/support/programs.ts'
 import { toTable } from './load.ts'
@@ -26,6 +28,7 @@ export async function run(): Promise<void> {
       fleets: { type: 'string' },
       quick: { type: 'boolean' },
       profile: { type: 'string' },
+      into: { type: 'string' },
     },
   })
   const only = typeof values.only === 'string' ? values.only.split(',') : ROWS.map(({ name }) => name)
@@ -37,10 +40,21 @@ export async function run(): Promise<void> {
   const scale: Scale = { isQuick, count: (full) => (isQuick ? Math.ceil(full / 10) : full) }
   const kinds = fleetKinds(typeof values.profile === 'string' ? values.profile : undefined).filter(({ name }) => name.includes(String(values.fleets ?? '')))
   const rows = ROWS.filter(({ name }) => only.includes(name))
-  const figures = new Map<string, ReadonlyMap<string, Figure>>()
-  for (const kind of kinds) figures.set(kind.name, await measure(kind, rows, scale))
+  const file = typeof values.into === 'string' ? values.into : undefined
+  const figures = await earlier(file)
+  for (const kind of kinds) {
+    figures.set(kind.name, new Map([...(figures.get(kind.name) ?? []), ...(await measure(kind, rows, scale))]))
+    if (file) await writeFile(file, JSON.stringify([...figures].map(([name, found]) => [name, [...found]])))
+  }
   await closeConnections()
   print(figures)
+}
+
+/** What runs before have put into this file: on a shared machine, rows and fleets are measured in several sittings. */
+async function earlier(file: string | undefined): Promise<Map<string, ReadonlyMap<string, Figure>>> {
+  if (file === undefined || !existsSync(file)) return new Map()
+  const entries = JSON.parse(await readFile(file, 'utf8')) as [string, [string, Figure][]][]
+  return new Map(entries.map(([name, found]) => [name, new Map(found)]))
 }
 
 function fleetKinds(profileFolder: string | undefined): FleetKind[] {

@@ -14,7 +14,7 @@ const run = promisify(execFile)
 /** `/proc/PID/stat` counts in hundredths of a second. */
 const TICK_US = 10_000
 const VISITORS = 100
-const ROUNDS = 5
+const ROUNDS = 3
 const WARM_UP_SECONDS = 3
 const SECONDS = 3
 
