@@ -38,7 +38,9 @@ export async function run(): Promise<void> {
   }
   const isQuick = values.quick === true
   const scale: Scale = { isQuick, count: (full) => (isQuick ? Math.ceil(full / 10) : full) }
-  const kinds = fleetKinds(typeof values.profile === 'string' ? values.profile : undefined).filter(({ name }) => name.includes(String(values.fleets ?? '')))
+  const kinds = fleetKinds(typeof values.profile === 'string' ? values.profile : undefined).filter(({ name }) =>
+    name.includes(String(values.fleets ?? '')),
+  )
   const rows = ROWS.filter(({ name }) => only.includes(name))
   const file = typeof values.into === 'string' ? values.into : undefined
   const figures = await earlier(file)

@@ -77,6 +77,7 @@ process.on('message', ({ kind }: { kind: 'leave' | 'memory' }) => {
   if (kind === 'leave') void sessions.close({ deadline: '20s' }).then(() => process.exit())
   if (kind !== 'memory') return
   for (let round = 0; round < 4; round++) globalThis.gc?.()
-  process.send?.(process.memoryUsage.rss())
+  const { heapUsed, external } = process.memoryUsage()
+  process.send?.(heapUsed + external)
 })
 process.on('disconnect', () => process.exit())

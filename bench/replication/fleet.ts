@@ -6,8 +6,8 @@ export interface FleetNode {
   readonly pid: number
   /** Payload bytes on the connections to its replication port so far, both ways: changes, acknowledgements, TLS. */
   bytes(): number
-  /** What its sessions take, after a full collection: the process's resident bytes, or the used heap of a JVM. */
-  memoryBytes(): Promise<number>
+  /** What it holds after a full collection: the used heap, and for ours the buffers outside it. */
+  heldBytes(): Promise<number>
   /** SIGKILL; resolves when its pid is gone. */
   kill(): Promise<void>
   /** Ends it as an operator would, so that it may hand over. */

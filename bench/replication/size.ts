@@ -1,4 +1,5 @@
 /** Memory of 20,000 sessions, and a third node that joins them. */
+import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bytesBetween, type Fleet, type FleetNode } from './fleet.ts'
 import { type Figure, number, outOf, type Row, type Scale } from './row.ts'
@@ -17,17 +18,34 @@ async function memory(fleet: Fleet, scale: Scale): Promise<Figure[]> {
   const [first, second] = fleet.nodes
   if (!first || !second) return fail('two nodes are needed')
   const count = scale.count(SESSIONS)
-  await logIn([first], 200) // what it loads and compiles for its first requests is not the sessions'
-  const before = await Promise.all([first.memoryBytes(), second.memoryBytes()])
+  // What it loads, compiles and reserves for its first thousands of requests is not the sessions'.
+  await logIn([first], count / 2)
+  const nodes = [first, second]
+  const take = (): Promise<Memory[]> => Promise.all(nodes.map((node) => memoryOf(node)))
+  const before = await take()
   visitors = await logIn([first], count)
   await sleep(3_000)
   await verify(visitors, second, 'the second node')
-  const after = await Promise.all([first.memoryBytes(), second.memoryBytes()])
-  const each = after.map((bytes, index) => (bytes - (before[index] ?? 0)) / count)
+  const after = await take()
+  const each = (index: number, kind: keyof Memory): number =>
+    ((after[index]?.[kind] ?? 0) - (before[index]?.[kind] ?? 0)) / count
   return [
-    number('memory per session of 4 KB, first node', each[0] ?? 0, 'B'),
-    number('memory per session of 4 KB, second node', each[1] ?? 0, 'B'),
+    number('memory per session of 4 KB, first node', each(0, 'held'), 'B'),
+    number('memory per session of 4 KB, second node', each(1, 'held'), 'B'),
+    number('growth of the resident process per session, first node', each(0, 'resident'), 'B'),
+    number('growth of the resident process per session, second node', each(1, 'resident'), 'B'),
   ]
+}
+
+interface Memory {
+  readonly held: number
+  readonly resident: number
+}
+
+async function memoryOf(node: FleetNode): Promise<Memory> {
+  const held = await node.heldBytes()
+  const status = await readFile(`/proc/${node.pid}/status`, 'utf8')
+  return { held, resident: Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024 }
 }
 
 async function join(fleet: Fleet, scale: Scale): Promise<Figure[]> {

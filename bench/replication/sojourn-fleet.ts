@@ -84,7 +84,7 @@ function toNode(process: NodeProcess, { httpPort, counted }: Place, gone: () => 
     url: `http://127.0.0.1:${httpPort}`,
     pid: process.pid,
     bytes: () => counted.bytes,
-    async memoryBytes() {
+    async heldBytes() {
       await process.send({ kind: 'memory' })
       return Number(await process.receive())
     },

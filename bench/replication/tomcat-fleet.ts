@@ -68,7 +68,9 @@ async function start(
     }),
   )
   for (const draft of drafts) {
-    const members = drafts.filter((other) => other !== draft).map(({ member }) => toMember('Member', member, `${TRIBES}.StaticMember`))
+    const members = drafts
+      .filter((other) => other !== draft)
+      .map(({ member }) => toMember('Member', member, `${TRIBES}.StaticMember`))
     await prepare(draft.folder, classes, {
       httpPort: `${draft.httpPort}`,
       listenPort: `${draft.listenPort}`,
@@ -153,7 +155,7 @@ function toNode(process: OwnedProcess, { httpPort, counted }: Place, gone: () =>
     url,
     pid: process.pid,
     bytes: () => counted.bytes,
-    memoryBytes: async () => Number(await (await request(`${url}/heap`)).body.text()),
+    heldBytes: async () => Number(await (await request(`${url}/heap`)).body.text()),
     async kill() {
       await process.kill()
       gone()
