@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fleet, FleetNode } from './fleet.ts'
 import { type Figure, outOf, type Row, type Scale } from './row.ts'
-import { fail, inParallel, logIn, type Visitor } from './visitor.ts'
+import { fail, inParallel, logIn, patiently, type Visitor } from './visitor.ts'
 
 /** What is still wrong so long after the last answer stays wrong: nothing is repeated later. */
 const FOR_GOOD_MS = 1_000
@@ -112,26 +112,27 @@ async function kill(fleet: Fleet, scale: Scale): Promise<Figure[]> {
   const visitors = await logIn([first], count)
   await sleep(3 * FOR_GOOD_MS)
   const acknowledged = new Map<number, number>()
-  let isDead = false
-  let round = 0
-  let answered = 0
+  const death = new AbortController()
+  let [round, answered] = [0, 0]
   const load = inParallel(16, 16, async (worker) => {
-    for (let index = worker; !isDead; index = (index + 16) % count) {
+    for (let index = worker; !death.signal.aborted; index = (index + 16) % count) {
       const value = (round += 1)
       try {
         if ((await ask(visitors, index, first, `/touch?k=3&v=${value}`)) !== `${value}`) fail('it was not written')
         acknowledged.set(index, value)
         answered += 1
       } catch (error) {
-        if (!isDead) throw error
+        if (!death.signal.aborted) throw error
       }
     }
   })
   await Promise.race([sleep(scale.isQuick ? 1_000 : 3_000), load])
-  isDead = true
+  death.abort()
   await first.kill()
   await load
-  const found = await inParallel(count, 8, (index) => survivor(visitors[index] ?? fail('no visitor'), second))
+  const found = await inParallel(count, 8, (index) =>
+    patiently(visitors[index] ?? fail('no visitor'), second, '/get?k=3'),
+  )
   const lost = found.filter((answer) => answer === 'no session' || answer === 'nothing').length
   const behind = found.filter((answer, index) => Number(answer) < (acknowledged.get(index) ?? 0)).length
   return [
@@ -139,18 +140,6 @@ async function kill(fleet: Fleet, scale: Scale): Promise<Figure[]> {
     outOf('SIGKILL under load: sessions whose last acknowledged change is lost', behind, count),
     { label: 'SIGKILL under load: changes acknowledged before it', text: answered.toLocaleString('en') },
   ]
-}
-
-/** The fleet may take a second to find out who is gone; until then it says 503, as it should. */
-async function survivor(visitor: Visitor, node: FleetNode): Promise<string> {
-  for (let tries = 0; ; tries += 1) {
-    try {
-      return await visitor.ask(node, '/get?k=3')
-    } catch (error) {
-      if (tries === 20 || !/ 503/.test(String(error))) throw error
-      await sleep(250)
-    }
-  }
 }
 
 export const CORRECTNESS: readonly Row[] = [

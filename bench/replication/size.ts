@@ -61,11 +61,6 @@ async function join(fleet: Fleet, scale: Scale): Promise<Figure[]> {
     await sleep(3_000)
   }
   const all = (pick: (join: Join) => number): number[] => joins.map(pick).toSorted((a, b) => a - b)
-  const range = (label: string, values: readonly number[], unit: string): Figure => {
-    const [least = 0, most = 0] = [values[0], values.at(-1)]
-    const median = values[Math.floor(values.length / 2)] ?? 0
-    return { label, text: `${median.toFixed(1)} (${least.toFixed(1)} to ${most.toFixed(1)}) ${unit}`, value: median }
-  }
   const right = joins.filter(({ right }) => right === PROBES).length
   visitors = []
   return [
@@ -87,6 +82,13 @@ async function join(fleet: Fleet, scale: Scale): Promise<Figure[]> {
     ),
     outOf('... joins after which its first 200 answers are right', right, rounds),
   ]
+}
+
+/** The median, and the least and the most. */
+function range(label: string, values: readonly number[], unit: string): Figure {
+  const [least = 0, most = 0] = [values[0], values.at(-1)]
+  const middle = values[Math.floor(values.length / 2)] ?? 0
+  return { label, text: `${middle.toFixed(1)} (${least.toFixed(1)} to ${most.toFixed(1)}) ${unit}`, value: middle }
 }
 
 interface Join {

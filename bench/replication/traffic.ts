@@ -17,13 +17,6 @@ async function measure(fleet: Fleet, scale: Scale): Promise<Figure[]> {
   const per = (count: number, task: (index: number) => Promise<void>): Promise<number> => each(fleet, idle, count, task)
   const count = scale.count(1_000)
 
-  const touch = async (visitor: Visitor, node: FleetNode, index: number): Promise<void> => {
-    const answer = await visitor.ask(node, `/touch?k=${index % 20}&v=${index}`)
-    if (answer !== `${index}`) fail(`/touch answered ${answer}`)
-  }
-  const read = async (visitor: Visitor, node: FleetNode): Promise<void> => {
-    if ((await visitor.ask(node, '/fields')) !== '20') fail('/fields did not answer 20')
-  }
   const pick = (index: number): Visitor => visitors[index % visitors.length] ?? fail('no visitors')
   const home = ({ session, home }: Visitor): FleetNode => (fleet.isOurs ? fleet.holders(session)[0] : home) ?? fail('no owner') // prettier-ignore
 
@@ -61,6 +54,15 @@ async function idleRate(fleet: Fleet, seconds: number): Promise<number> {
   const startedAt = performance.now()
   await sleep(seconds * 1_000)
   return ((bytesBetween(fleet) - before) / (performance.now() - startedAt)) * 1_000
+}
+
+async function touch(visitor: Visitor, node: FleetNode, index: number): Promise<void> {
+  const answer = await visitor.ask(node, `/touch?k=${index % 20}&v=${index}`)
+  if (answer !== `${index}`) fail(`/touch answered ${answer}`)
+}
+
+async function read(visitor: Visitor, node: FleetNode): Promise<void> {
+  if ((await visitor.ask(node, '/fields')) !== '20') fail('/fields did not answer 20')
 }
 
 /** Bytes for each task, without what the fleet says anyway. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import type { FleetNode } from './fleet.ts'
 
@@ -46,9 +47,21 @@ export async function logIn(nodes: readonly FleetNode[], count: number, atOnce =
   return inParallel(count, atOnce, async (index) => {
     const visitor = new Visitor()
     visitor.home = nodes[index % nodes.length] ?? fail('no nodes')
-    visitor.session = await visitor.ask(visitor.home, '/login')
+    visitor.session = await patiently(visitor, visitor.home, '/login')
     return visitor
   })
+}
+
+/** Asks again where a fleet that has just started, or just lost a node, says 503 because it is finding out who is there. */
+export async function patiently(visitor: Visitor, node: FleetNode, path: string): Promise<string> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await visitor.ask(node, path)
+    } catch (error) {
+      if (tries === 20 || !/ 503/.test(String(error))) throw error
+      await sleep(250)
+    }
+  }
 }
 
 /** Does something so many times, so many at once. */
