@@ -45,7 +45,8 @@ export async function run(): Promise<void> {
   const file = typeof values.into === 'string' ? values.into : undefined
   const figures = await earlier(file)
   for (const kind of kinds) {
-    figures.set(kind.name, new Map([...(figures.get(kind.name) ?? []), ...(await measure(kind, rows, scale))]))
+    const before = [...(figures.get(kind.name) ?? [])].filter(([label]) => !only.includes(label)) // what failed then
+    figures.set(kind.name, new Map([...before, ...(await measure(kind, rows, scale))]))
     if (file) await writeFile(file, JSON.stringify([...figures].map(([name, found]) => [name, [...found]])))
   }
   await closeConnections()
