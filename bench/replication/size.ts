@@ -55,7 +55,9 @@ async function join(fleet: Fleet, scale: Scale): Promise<Figure[]> {
   const rounds = scale.isQuick ? 2 : fleet.isOurs ? 20 : 4
   const joins: Join[] = []
   for (let round = 0; round < rounds; round++) {
-    joins.push(await joinOnce(fleet))
+    const join = await joinOnce(fleet)
+    joins.push(join)
+    console.error(`join ${round + 1} of ${rounds}: ${JSON.stringify(join)}`)
     if (round === rounds - 1) break
     await fleet.nodes.at(-1)?.leave()
     await sleep(3_000)
