@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startTcpProxy } from '../../test/support/tcp-proxy.ts'
+import { startTcpProxy, type TcpProxy } from '../../test/support/tcp-proxy.ts'
 import { fail } from './visitor.ts'
 
 const START_MS_MAX = 60_000
@@ -36,9 +36,20 @@ export async function countedPort(listenPort: number, isProxied: boolean): Promi
         if (performance.now() - startedAt > START_MS_MAX) fail(`nothing listens on ${listenPort}`)
         await sleep(2)
       }
-      await proxy.refuse(false)
+      await open(proxy)
     },
     [Symbol.asyncDispose]: () => proxy.close(),
+  }
+}
+
+/** While the port was closed, a connection of some other process may have been given its number: it is waited for. */
+async function open(proxy: TcpProxy): Promise<void> {
+  for (const startedAt = performance.now(); ; await sleep(50)) {
+    try {
+      return await proxy.refuse(false)
+    } catch (error) {
+      if (performance.now() - startedAt > START_MS_MAX) throw error
+    }
   }
 }
 
