@@ -63,6 +63,7 @@ async function join(fleet: Fleet, scale: Scale): Promise<Figure[]> {
     await sleep(3_000)
   }
   const all = (pick: (join: Join) => number): number[] => joins.map(pick).toSorted((a, b) => a - b)
+  const sum = (pick: (join: Join) => number): number => joins.reduce((total, join) => total + pick(join), 0)
   const right = joins.filter(({ right }) => right === PROBES).length
   visitors = []
   return [
@@ -83,6 +84,16 @@ async function join(fleet: Fleet, scale: Scale): Promise<Figure[]> {
       'MiB',
     ),
     outOf('... joins after which its first 200 answers are right', right, rounds),
+    outOf(
+      '... first answers that are wrong',
+      sum(({ right, refused }) => PROBES - right - refused),
+      rounds * PROBES,
+    ),
+    outOf(
+      '... first answers that are 503',
+      sum(({ refused }) => refused),
+      rounds * PROBES,
+    ),
   ]
 }
 
@@ -99,6 +110,8 @@ interface Join {
   readonly bytes: number
   readonly shareBytes: number
   readonly right: number
+  /** Answered 503: not found out in time, and nothing wrong said. */
+  readonly refused: number
 }
 
 async function joinOnce(fleet: Fleet): Promise<Join> {
@@ -109,9 +122,13 @@ async function joinOnce(fleet: Fleet): Promise<Join> {
   const step = Math.floor(visitors.length / PROBES) || 1
   const probes = visitors.filter((_, index) => index % step === 0).slice(0, PROBES)
   const answers = await inParallel(probes.length, 4, (index) =>
-    (probes[index] ?? fail('no visitor')).ask(node, '/fields'),
+    (probes[index] ?? fail('no visitor')).ask(node, '/fields').catch((error: unknown) => {
+      if (/ 503/.test(String(error))) return '503'
+      throw error
+    }),
   )
   const right = answers.filter((answer) => answer === '20').length
+  const refused = answers.filter((answer) => answer === '503').length
   let [quietSince, bytes] = [performance.now(), bytesBetween(fleet)]
   for (;;) {
     await sleep(50)
@@ -126,6 +143,7 @@ async function joinOnce(fleet: Fleet): Promise<Join> {
     bytes: bytes - before,
     shareBytes: held * SESSION_BYTES,
     right: right === probes.length ? PROBES : right,
+    refused,
   }
 }
 
