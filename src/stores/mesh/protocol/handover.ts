@@ -5,7 +5,7 @@ import type { Outbox } from './outbox.ts'
 import type { Owner } from './owner.ts'
 import { holdersOf } from './placement.ts'
 import type { Sureness } from './sureness.ts'
-import { OFFER_RECORDS, OFFERS_MAX, RESEND_MS, SYNCS_MAX } from './times.ts'
+import { OFFER_RECORDS, OFFER_RESEND_MS, OFFERS_MAX, SYNCS_MAX } from './times.ts'
 
 interface Offer {
   readonly to: NodeId
@@ -47,22 +47,28 @@ export class Handover {
     this.#syncs = 0
   }
 
-  receive(message: Extract<Message, { type: 'offered' }>): void {
+  receive(nowMs: number, message: Extract<Message, { type: 'offered' }>): void {
     const offer = this.#offers.get(message.request)
     if (!offer || message.isWrongView) return
     this.#offers.delete(message.request)
+    if (this.#phase === 'scanning') this.#scan(nowMs)
+  }
+
+  /** What was on its way over a connection before this one may be lost. */
+  connected(peer: NodeId): void {
+    for (const offer of this.#offers.values()) if (offer.to === peer) offer.sentAtMs = Number.NEGATIVE_INFINITY
   }
 
   tick(nowMs: number): void {
     if (this.#phase === 'idle' || !this.#membership.hasView) return
     for (const [request, offer] of this.#offers) {
-      if (nowMs - offer.sentAtMs >= RESEND_MS && this.#membership.isConnected(offer.to))
+      if (nowMs - offer.sentAtMs >= OFFER_RESEND_MS && this.#membership.isConnected(offer.to))
         this.#send(nowMs, request, offer)
     }
-    if (this.#phase === 'dropping') return this.#drop()
+    // Until all is handed over, what this node should not hold is what others rely on if a node is lost just now.
+    if (this.#phase === 'dropping') return this.#membership.areOthersSettled ? this.#drop() : undefined
     this.#scan(nowMs)
     if (this.#phase === 'draining' && this.#offers.size === 0 && this.#syncs === 0) {
-      this.#sureness.isSettled = true
       this.#membership.setSettled(nowMs)
       this.#phase = 'dropping'
       this.#cursor = 0
@@ -84,7 +90,7 @@ export class Handover {
     const [owner, ...backups] = holdersOf(this.#membership.view, key, copies)
     if (!owner) return
     if (owner.id !== self.id) {
-      if (this.#sureness.hasKept(key, self.id)) return // its owner had it before, as this node had
+      if (this.#sureness.hasKept(key, self.id) || this.#sureness.isHandedOverByOther(key)) return
       const batch = [...(this.#batches.get(owner.id) ?? []), holding]
       this.#batches.set(owner.id, batch)
       if (batch.length >= OFFER_RECORDS) this.#flush(nowMs, owner.id)

@@ -55,7 +55,10 @@ class Node implements MeshNode {
   }
 
   connected(nowMs: number, peer: Member): Effect[] {
-    return this.#do(nowMs, () => this.#membership.connected(nowMs, peer))
+    return this.#do(nowMs, () => {
+      this.#membership.connected(nowMs, peer)
+      this.#handover.connected(peer.id)
+    })
   }
 
   disconnected(nowMs: number, peer: NodeId, refused: boolean): Effect[] {
@@ -86,7 +89,10 @@ class Node implements MeshNode {
       this.#owner.tick(nowMs)
       this.#handover.tick(nowMs)
       this.#repair.tick(nowMs)
-      if (this.#membership.hasView && this.#membership.areOthersSettled) this.#sureness.setSureOfAll()
+      if (this.#membership.hasView && this.#membership.areOthersSettled) {
+        this.#sureness.setSureOfAll()
+        this.#sureness.isSettledByAll = this.#membership.isSettled
+      }
       for (const [request, { to }] of this.#asked) if (to === undefined) this.#dispatch(request)
       const isOut = !this.view.members.some(({ id }) => id === this.#options.self.id)
       const isDone =
@@ -152,7 +158,7 @@ class Node implements MeshNode {
       case 'offer':
         return this.#takeOffer(from, message)
       case 'offered':
-        return this.#handover.receive(message)
+        return this.#handover.receive(this.#nowMs, message)
       case 'digest':
         return this.#repair.compare(from, message)
       case 'lacks':
@@ -214,7 +220,10 @@ class Node implements MeshNode {
   }
 
   /** The word of the owner, in the view that both are in, is the key's state. */
-  #replicate(from: NodeId, { view, request, key, delta, whole }: Extract<Message, { type: 'replicate' }>): void {
+  #replicate(
+    from: NodeId,
+    { view, request, key, isSure, delta, whole }: Extract<Message, { type: 'replicate' }>,
+  ): void {
     const { records } = this.#options
     if (!this.#membership.standsIn(view) || this.#sureness.owner(key) !== from) {
       return this.#outbox.send(from, { type: 'replicated', request, state: 'wrongView' })
@@ -222,7 +231,7 @@ class Node implements MeshNode {
     const next: Holding | undefined = whole ?? (delta && withDelta(records.get(key), delta))
     if (!next) return this.#outbox.send(from, { type: 'replicated', request, state: 'needsWhole' })
     if (!isOutdated(next, records.get(key))) records.set(key, next)
-    this.#sureness.setConfirmed(key)
+    if (isSure) this.#sureness.setConfirmed(key)
     this.#outbox.send(from, { type: 'replicated', request, state: 'kept' })
   }
 

@@ -128,12 +128,13 @@ export type Message =
   /** An operation for the owner, and its outcome. `request` is the asking node's own number. */
   | { readonly type: 'ask'; readonly view: Ballot; readonly request: number; readonly operation: Operation }
   | { readonly type: 'answer'; readonly request: number; readonly outcome: Outcome }
-  /** The owner to its backups. */
+  /** The owner to its backups. `isSure`: it knows all that was acknowledged, so that the copy may be served. */
   | {
       readonly type: 'replicate'
       readonly view: Ballot
       readonly request: number
       readonly key: string
+      readonly isSure: boolean
       readonly delta?: Delta
       readonly whole?: Holding
     }

@@ -26,6 +26,7 @@ interface Sent {
 
 /** An effect that waits for backups. */
 interface Commit {
+  readonly task: Task
   readonly copiesNeeded: number
   readonly finish: () => void
   /** Takes an operation back that nobody was told of: it may be carried out anew elsewhere, and answered differently. */
@@ -143,10 +144,11 @@ export class Owner {
       }
       const task = work.tasks[0]
       if (task?.kind === 'operation' && this.#sureness.isOutvoted(key) && !this.#sureness.isSure(key)) {
-        this.#done(work, () => task.finish({ kind: 'retry' }))
+        this.#done(work, task, () => task.finish({ kind: 'retry' }))
         continue
       }
-      if (!this.#sureness.isSure(key) && !this.#sureness.isOutvoted(key)) {
+      const mayMerge = task?.kind === 'merge' && this.#sureness.isOneHistory
+      if (!mayMerge && !this.#sureness.isSure(key) && !this.#sureness.isOutvoted(key)) {
         if (!work.fetch) this.#fetch(key, work)
         if (!this.#sureness.isSure(key)) return
         continue // what was found goes to the backups first
@@ -162,23 +164,23 @@ export class Owner {
     switch (task.kind) {
       case 'operation': {
         const { outcome, next } = rule(held, task.operation, this.#membership.view.incarnation)
-        if (!next) return this.#done(work, () => task.finish(outcome))
+        if (!next) return this.#done(work, task, () => task.finish(outcome))
         const refusal = this.#refusalOf(key, held, next)
-        if (refusal) return this.#done(work, () => task.finish({ kind: refusal }))
+        if (refusal) return this.#done(work, task, () => task.finish({ kind: refusal }))
         records.set(key, next)
         const finish = (): void => task.finish(this.#membership.isServing(this.#nowMs) ? outcome : { kind: 'retry' })
         const takeBack = (): void => (held ? records.set(key, held) : records.delete(key))
-        return this.#commit(key, work, held, { isCritical: isCritical(task.operation), finish, takeBack })
+        return this.#commit(key, work, held, { task, isCritical: isCritical(task.operation), finish, takeBack })
       }
       case 'merge': {
         const merged = this.#merge(held, task.holding)
-        if (!merged || merged === held) return this.#done(work, task.finish)
-        records.set(key, merged)
-        return this.#commit(key, work, undefined, { isCritical: true, finish: task.finish, takeBack: () => {} })
+        if (!merged || (merged === held && this.#sureness.isSure(key))) return this.#done(work, task, task.finish)
+        if (merged !== held) records.set(key, merged)
+        return this.#commit(key, work, undefined, { task, isCritical: true, finish: task.finish, takeBack: () => {} })
       }
       case 'sync':
-        if (held === undefined) return this.#done(work, task.finish)
-        return this.#commit(key, work, undefined, { isCritical: true, finish: task.finish, takeBack: () => {} })
+        if (held === undefined) return this.#done(work, task, task.finish)
+        return this.#commit(key, work, undefined, { task, isCritical: true, finish: task.finish, takeBack: () => {} })
     }
   }
 
@@ -190,8 +192,9 @@ export class Owner {
     return isFull && growsFrom(held, next) ? 'full' : undefined
   }
 
-  #done(work: Work, finish: () => void): void {
-    work.tasks.shift()
+  /** A task need not be the first any more: what was found meanwhile goes to the backups before the next. */
+  #done(work: Work, task: Task, finish: () => void): void {
+    work.tasks.splice(work.tasks.indexOf(task), 1)
     finish()
   }
 
@@ -200,14 +203,14 @@ export class Owner {
     key: string,
     work: Work,
     base: Holding | undefined,
-    { isCritical, finish, takeBack }: { isCritical: boolean; finish: () => void; takeBack: () => void },
+    { isCritical, ...rest }: Omit<Commit, 'copiesNeeded'> & { isCritical: boolean },
   ): void {
     const backups = this.#backups(key).length
     const { ack, minCopies, onPartition } = this.#options
     const forMajority = onPartition === 'majority' ? copiesAcknowledged(backups + 1, ack) - 1 : 1
     const atLeast = Math.max(forMajority, minCopies - 1)
     const copiesNeeded = isCritical || ack === 'all' ? Number.POSITIVE_INFINITY : atLeast
-    work.commit = { copiesNeeded, finish, takeBack }
+    work.commit = { copiesNeeded, ...rest }
     if (backups === 0 && this.#options.copies !== 1 && !this.#isKnownAlone) {
       this.#isKnownAlone = true
       this.#outbox.event('underReplicated', this.#membership.view)
@@ -216,18 +219,28 @@ export class Owner {
   }
 
   #replicate(key: string, work: Work, base: Holding | undefined): void {
-    for (const id of this.#backups(key)) this.#sendCopy(key, work, id, base)
+    for (const id of this.#backups(key)) this.#sendCopy(key, work, id, base, true)
     this.#settle(key, work)
   }
 
-  #sendCopy(key: string, work: Work, id: NodeId, base: Holding | undefined): void {
+  #sendCopy(key: string, work: Work, id: NodeId, base: Holding | undefined, isFirst = false): void {
     const holding = this.#options.records.get(key)
     if (!holding) return void work.lagging.delete(id)
     const request = this.#nextRequest(key)
     work.lagging.set(id, { request, sentAtMs: this.#nowMs })
     const view = this.#membership.view.ballot
-    const delta = toDelta(base, holding)
-    this.#outbox.send(id, { type: 'replicate', view, request, key, ...(delta ? { delta } : { whole: holding }) })
+    // Who held the key before may have just this version: then there is nothing to send but that.
+    const known = base ?? (this.#sureness.hadBefore(key, id) && isFirst ? holding : undefined)
+    const delta = toDelta(known, holding)
+    const isSure = this.#sureness.isSure(key)
+    this.#outbox.send(id, {
+      type: 'replicate',
+      view,
+      request,
+      key,
+      isSure,
+      ...(delta ? { delta } : { whole: holding }),
+    })
   }
 
   #replicated(
@@ -252,7 +265,7 @@ export class Owner {
     const confirmed = backups.filter((id) => !work.lagging.has(id)).length
     if (confirmed < Math.min(commit.copiesNeeded, backups.length)) return
     work.commit = undefined
-    this.#done(work, commit.finish)
+    this.#done(work, commit.task, commit.finish)
   }
 
   #fetch(key: string, work: Work): void {

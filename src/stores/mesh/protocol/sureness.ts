@@ -20,8 +20,8 @@ export class Sureness {
   readonly #owned = new Set<string>()
   readonly #confirmed = new Set<string>()
   #isSureOfAll = false
-  /** Whether all that this node holds was handed to those who should hold it in this view. */
-  isSettled = false
+  /** Whether everybody has handed over all that it held: then every holder has what it should have. */
+  isSettledByAll = false
 
   constructor(view: View, options: SurenessOptions, before: Sureness | undefined) {
     this.view = view
@@ -30,6 +30,15 @@ export class Sureness {
     const continues = before !== undefined && view.previous !== null && same(view.previous, before.view.ballot)
     this.#before = continues && before.#depth < CHAIN_MAX ? before : undefined
     this.#depth = this.#before ? this.#before.#depth + 1 : 0
+  }
+
+  /**
+   * Whether of two copies of a key one is what became of the other, so that the newer may take the place of the older wherever
+   * that is: then what is handed over can be merged in before everybody has been asked.
+   */
+  get isOneHistory(): boolean {
+    const { previous, placements } = this.view
+    return this.#options.onPartition === 'majority' || (previous !== null && placements.length === 1)
   }
 
   /** Whether everybody comes from one view, so that nobody else has owned a key meanwhile. */
@@ -67,9 +76,9 @@ export class Sureness {
     if (this.view.losses.length === 0) this.#owned.clear()
   }
 
-  /** Whether this node's copy is what the key's owner has acknowledged. */
+  /** Whether this node's copy, where it should hold one, is what the key's owner has acknowledged. */
   isConfirmed(key: string): boolean {
-    if (this.#confirmed.has(key)) return true
+    if (this.isSettledByAll || this.#confirmed.has(key)) return true
     const before = this.#before
     return (
       before !== undefined &&
@@ -86,6 +95,18 @@ export class Sureness {
   /** Whether a node held the key's state already in the view before, under the same owner: nothing has to be sent to it. */
   hasKept(key: string, id: string): boolean {
     const before = this.#before
-    return before !== undefined && before.isSettled && before.owner(key) === this.owner(key) && before.isHolder(key, id)
+    return before !== undefined && before.owner(key) === this.owner(key) && this.hadBefore(key, id)
+  }
+
+  /** Whether a node held the key's state in the view before, when all had been handed over there. */
+  hadBefore(key: string, id: string): boolean {
+    return this.#before !== undefined && this.#before.isSettledByAll && this.#before.isHolder(key, id)
+  }
+
+  /** Whether the key's owner in the view before knew all that this node knows of it, and is a member still: it hands the key over. */
+  isHandedOverByOther(key: string): boolean {
+    const owner = this.#before?.owner(key)
+    const stays = owner !== this.#self && this.view.members.some(({ id }) => id === owner)
+    return stays && this.hadBefore(key, this.#self)
   }
 }

@@ -26,9 +26,15 @@ export const RANK_MS = 250
 /** What was not answered is sent again. */
 export const RESEND_MS = 300
 
-/** Sessions in one background offer, and offers under way at once: what bounds the rate of handing over. */
-export const OFFER_RECORDS = 64
-export const OFFERS_MAX = 4
+/**
+ * Sessions in one background offer, and offers under way at once: what bounds the rate of handing over. What a client asks
+ * waits behind them on the same connection.
+ */
+export const OFFER_RECORDS = 16
+export const OFFERS_MAX = 8
+
+/** An offer is large and takes its time; one that a broken connection has lost is sent again with the next connection. */
+export const OFFER_RESEND_MS = 3_000
 
 /** Views through which a node stays sure of a key that it has owned all along; older sureness is found out anew. */
 export const CHAIN_MAX = 16

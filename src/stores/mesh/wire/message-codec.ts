@@ -47,7 +47,7 @@ type OfType<T> = Extract<WireMessage, { type: T }>
 
 const STATES = ['kept', 'needsWhole', 'wrongView'] as const
 const HEARTBEAT = { leaving: 1, settled: 2, full: 4 }
-const REPLICATE = { delta: 1, whole: 2 }
+const REPLICATE = { delta: 1, whole: 2, sure: 4 }
 const HOLDING = { holding: 1, wrongView: 2 }
 
 const codecs: { readonly [T in MessageType | 'welcome' | 'close']: Codec<OfType<T>> } = {
@@ -177,8 +177,8 @@ const codecs: { readonly [T in MessageType | 'welcome' | 'close']: Codec<OfType<
   },
   replicate: {
     number: 24,
-    write(writer, { view, request, key, delta, whole }) {
-      writer.byte((delta ? REPLICATE.delta : 0) + (whole ? REPLICATE.whole : 0))
+    write(writer, { view, request, key, isSure, delta, whole }) {
+      writer.byte((delta ? REPLICATE.delta : 0) + (whole ? REPLICATE.whole : 0) + (isSure ? REPLICATE.sure : 0))
       writeBallot(writer, view)
       writer.count(request)
       writer.key(key)
@@ -186,7 +186,7 @@ const codecs: { readonly [T in MessageType | 'welcome' | 'close']: Codec<OfType<
       if (whole) writeHolding(writer, whole)
     },
     read(reader) {
-      const flags = reader.flags(REPLICATE.delta + REPLICATE.whole)
+      const flags = reader.flags(REPLICATE.delta + REPLICATE.whole + REPLICATE.sure)
       const view = readBallot(reader)
       const request = reader.count()
       const key = reader.key()
@@ -195,6 +195,7 @@ const codecs: { readonly [T in MessageType | 'welcome' | 'close']: Codec<OfType<
         view,
         request,
         key,
+        isSure: (flags & REPLICATE.sure) !== 0,
         ...(flags & REPLICATE.delta ? { delta: readDelta(reader, key) } : {}),
         ...(flags & REPLICATE.whole ? { whole: readHolding(reader) } : {}),
       }

@@ -133,12 +133,13 @@ const deltas = fc
     return { base, meta: { ...meta, operations }, fields }
   })
 const replications: fc.Arbitrary<OfType<'replicate'>> = fc
-  .tuple(ballots, counts, keys, fc.option(deltas), fc.option(holdings))
-  .map(([view, request, key, delta, whole]) => ({
+  .tuple(ballots, counts, keys, fc.boolean(), fc.option(deltas), fc.option(holdings))
+  .map(([view, request, key, isSure, delta, whole]) => ({
     type: 'replicate',
     view,
     request,
     key,
+    isSure,
     ...(delta ? { delta: { ...delta, meta: { ...delta.meta, key } } } : {}),
     ...(whole ? { whole } : {}),
   }))
@@ -254,6 +255,7 @@ export function typicalReplication({ user = null, nodes = 1 }: { user?: string |
     type: 'replicate',
     view: { number: 37, id: randomBytes(8).toString('base64url') },
     request: 100_000,
+    isSure: true,
     key,
     delta: {
       base: { incarnation, sequence: 1233 },
