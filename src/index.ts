@@ -41,6 +41,7 @@ export {
   type Health,
   type Logger,
   type LoginOptions,
+  type PeerRefusal,
   type RequestLike,
   type Session,
   type SessionEventName,

@@ -40,6 +40,7 @@ export class Engine<Data extends object> {
       deadlineMs: this.policy.deadlineMs,
       absoluteTimeoutMs: this.policy.absoluteTimeoutMs,
       dropped: (key) => this.events.emit('ended', { key, user: null, reason: 'dropped' }),
+      raise: (name, event) => this.events.emit(name, event),
     })
     this.store = new StoreCalls(store, options.store.name, this.policy.deadlineMs, this.events)
   }

@@ -42,7 +42,31 @@ export interface SessionEvents {
   invalid: { readonly key: string; readonly fields: readonly string[] }
   /** A store call failed or took longer than the deadline. */
   storeFailed: { readonly call: string; readonly error: SojournError }
+  /** A node of a mesh and this one do not speak with each other. The log says it too, once in a while. */
+  peerRefused: PeerRefusal
 }
+
+/** Why two nodes of a mesh do not speak with each other. */
+export interface PeerRefusal {
+  /** `host:port` of the peer's mesh, or where its connection came from while nobody knows who it is. */
+  readonly address: string
+  /**
+   * - `secret`: it shares no secret (or no certificate authority) with this node, or is no node at all;
+   * - `clock`: its wall clock is too far from this node's;
+   * - `version`: it speaks another major version;
+   * - `format`: it sent what is no message;
+   * - `silence`: it did not finish the handshake, or not in time;
+   * - `full`: there are too many connections.
+   */
+  readonly code: 'secret' | 'clock' | 'version' | 'format' | 'silence' | 'full'
+  /** The same in words. */
+  readonly reason: string
+  /** The peer refused this node, and the words are the peer's. */
+  readonly isByPeer: boolean
+}
+
+/** Events that a store raises by itself. */
+export type StoreEventName = 'peerRefused'
 
 /** The names of {@link SessionEvents}. */
 export type SessionEventName = keyof SessionEvents
@@ -56,6 +80,7 @@ const LOGGED: Record<SessionEventName, { level: 'warn' | 'error'; message: strin
   ended: undefined,
   superseded: undefined,
   tokenRefused: undefined,
+  peerRefused: undefined, // the mesh logs it, at a bounded rate
   stolen: { level: 'warn', message: 'two clients use one session: a copied token was seen' },
   stale: { level: 'warn', message: 'a client has seen a newer version than the store has: the store lost changes' },
   lateChange: { level: 'warn', message: 'session fields were assigned after the response had begun; call save()' },

@@ -1,7 +1,7 @@
 export * from './change.ts'
 export { type Duration, toMilliseconds } from './duration.ts'
 export * from './errors.ts'
-export type { EndReason, SessionEventName, SessionEvents, SessionListener } from './events.ts'
+export type { EndReason, PeerRefusal, SessionEventName, SessionEvents, SessionListener } from './events.ts'
 export * from './generation.ts'
 export * from './install.ts'
 export * from './limits.ts'

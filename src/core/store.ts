@@ -1,4 +1,5 @@
 import type { KeyRing, Version } from '../token/index.ts'
+import type { SessionEvents, StoreEventName } from './events.ts'
 import type { SessionRecord, StoredField, Tombstone } from './record.ts'
 
 /**
@@ -124,6 +125,8 @@ export interface StoreContext {
   readonly absoluteTimeoutMs: number
   /** Tells that the store dropped a session by itself before its time, as memory does under pressure. */
   dropped(key: string): void
+  /** Raises an event that is about the store and no session. */
+  raise<N extends StoreEventName>(name: N, event: SessionEvents[N]): void
 }
 
 /** Time, so that tests can turn it. */

@@ -38,15 +38,23 @@ export function startLocalFleet(
   })
 }
 
-/** A process for each node, on the store of this kind at the place for the node's number. */
+/**
+ * A process for each node, on the store of this kind at the place for the node's number.
+ *
+ * @param execArgv options of Node itself
+ */
 export function startProcessFleet(
   count: number,
   kind: StoreKind,
   place: (node: number) => string = () => '',
+  execArgv: (node: number) => readonly string[] = () => [],
 ): Promise<OwnedFleet> {
   return startFleet(count, async (index) => {
     const start = async (): Promise<{ child: NodeProcess; url: string }> => {
-      const child = startNode(new URL('worker.ts', import.meta.url), { args: [kind, place(index)] })
+      const child = startNode(new URL('worker.ts', import.meta.url), {
+        args: [kind, place(index)],
+        execArgv: execArgv(index),
+      })
       return { child, url: String(await child.receive()) }
     }
     let running = await start()

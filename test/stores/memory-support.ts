@@ -28,6 +28,7 @@ export function makeMemoryStore(options?: MemoryStoreOptions, whenDropped?: (key
       dropped.push(key)
       whenDropped?.(key)
     },
+    raise() {},
   })
   return { store, dropped, clock }
 }

@@ -30,6 +30,7 @@ export function makeRedisStore(options: RedisStoreOptions, parts: Partial<StoreC
     absoluteTimeoutMs: 43_200_000,
     deadlineMs: 1_000,
     dropped() {},
+    raise() {},
   }
   return redisStore(options).open({ ...context, ...parts })
 }

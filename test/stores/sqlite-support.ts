@@ -21,6 +21,7 @@ export function makeSqliteStore(options: SqliteStoreOptions, parts: Partial<Stor
     absoluteTimeoutMs: 43_200_000,
     deadlineMs: 1_000,
     dropped() {},
+    raise() {},
     ...parts,
   })
 }

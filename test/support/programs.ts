@@ -6,13 +6,14 @@ import { delimiter, join } from 'node:path'
 /** A program outside npm, under the name of the Debian package that brings it. */
 export type ProgramName = (typeof programNames)[number]
 
-export const programNames = ['redis-server', 'nginx', 'chromium'] as const
+export const programNames = ['redis-server', 'nginx', 'chromium', 'openssl'] as const
 
 /** The names under which systems know the executable. */
 const programCommands: Readonly<Record<ProgramName, readonly string[]>> = {
   'redis-server': ['redis-server'],
   nginx: ['nginx'],
   chromium: ['chromium', 'chromium-browser', 'google-chrome'],
+  openssl: ['openssl'],
 }
 
 /** Path of the program's executable. Throws with what to install where there is none; see {@link needs}. */

@@ -9,10 +9,10 @@ import type { StoreDefinition } from '../../core/index.ts'
 import { type MeshStoreOptions, toMeshPolicy } from './policy.ts'
 import { MeshStore } from './store.ts'
 
-export type { MeshPeers, MeshStoreOptions } from './policy.ts'
+export type { MeshCertificates, MeshPeers, MeshStoreOptions } from './policy.ts'
 
 /**
- * Sessions replicated between the nodes of the fleet, over TLS 1.3 with keys of the secret. The protocol is
+ * Sessions replicated between the nodes of the fleet, over TLS 1.3 with keys of the secret or with certificates. The protocol is
  * `docs/design/mesh.md`.
  *
  * @throws TypeError when an option does not fit

@@ -1,3 +1,8 @@
+import { type MeshCertificates, certificateSecurity } from './wire/security.ts'
+import { parseAddress } from './wire/address.ts'
+
+export type { MeshCertificates } from './wire/security.ts'
+
 /** Where the other nodes are: addresses as `host:port`, a name whose every address is a node, or a function that tells. */
 export type MeshPeers =
   | readonly string[]
@@ -8,9 +13,20 @@ export type MeshPeers =
 export interface MeshStoreOptions {
   /** Where this node listens for the others. Default: `0.0.0.0:7373`. */
   listen?: { readonly host?: string; readonly port?: number }
-  /** Where the others reach this node, `host:port`; the same after a restart. Default: `listen`. */
+  /**
+   * Where the others reach this node, `host:port`; another for each node, and the same after a restart. Default: `listen`;
+   * where that is every interface (`0.0.0.0`), the machine's address that is among `peers`, or else its first that is not
+   * its own loopback.
+   */
   address?: string | undefined
+  /** The own address may be among them. A name and a function are asked again each 5 s; while they fail, the last answer stays. */
   peers: MeshPeers
+  /**
+   * Mutual certificates instead of keys from the sessions' secret, as PEM. Whoever has a certificate that `ca` signed is a
+   * node and may read and write every session: let `ca` sign nothing else. Names in certificates are not looked at. All
+   * nodes have certificates or none has. Default: TLS 1.3 with keys from the secret.
+   */
+  tls?: MeshCertificates
   /** Nodes that hold each session, its owner included; `'all'` copies every session to every node. Default: 2. */
   copies?: number | 'all'
   /** How many backups have a change before it is acknowledged: one, or every one. Default: `'backup'`. */
@@ -41,8 +57,10 @@ export interface MeshStoreOptions {
 /** The options with defaults filled in, checked. */
 export interface MeshPolicy {
   readonly listen: { readonly host: string; readonly port: number }
-  readonly address: string
+  /** `undefined`: to be found out. */
+  readonly address: string | undefined
   readonly peers: MeshPeers
+  readonly tls: MeshCertificates | undefined
   readonly copies: number | 'all'
   readonly ack: 'backup' | 'all'
   readonly onPartition: 'serve' | 'majority'
@@ -78,10 +96,14 @@ export function toMeshPolicy(options: MeshStoreOptions): MeshPolicy {
     throw new TypeError('meshStore: minCopies is a whole number from 1 to copies')
   for (const [name, value] of Object.entries({ maxSessions, maxBytes }))
     if (!(typeof value === 'number' && value >= 1)) throw new TypeError(`meshStore: ${name} is a number of at least 1`)
+  if (options.address !== undefined && !parseAddress(options.address))
+    throw new TypeError(`meshStore: address ${JSON.stringify(options.address)} is not host:port`)
+  if (options.tls) certificateSecurity(options.tls) // throws where they do not fit
   return {
     listen,
-    address: options.address ?? `${listen.host}:${listen.port}`,
+    address: options.address,
     peers,
+    tls: options.tls,
     copies,
     ack,
     onPartition,

@@ -5,6 +5,7 @@ import {
   CLEANING_MARGIN_MS,
   type End,
   type EndResult,
+  type PeerRefusal,
   type ReadOptions,
   type SessionRecord,
   type Store,
@@ -19,13 +20,16 @@ import type { Effect, MeshNode } from './protocol/node.ts'
 import { holdersOf } from './protocol/placement.ts'
 import { EncodedRecords } from './records.ts'
 import { type PeersOption, type PeersWatch, watchPeers } from './wire/peers.ts'
-import { presharedSecurity } from './wire/security.ts'
+import { findOwnAddress } from './wire/own-address.ts'
+import { certificateSecurity, presharedSecurity } from './wire/security.ts'
 import { createTransport, type Transport } from './wire/transport.ts'
 import { DEFAULT_PORT, type MeshPeers, type MeshPolicy } from './policy.ts'
 
 const TICK_EVERY_MS = 50
 /** A node tries to come into a view for so long before `ready` gives up; longer than a fleet needs to notice a node that is gone. */
 const READY_MS = 10_000
+/** What a peer refused is believed for so long; it is dialed again at least every second. */
+const REFUSED_MS = 5_000
 /** A node that leaves waits so long for the others to take over what it holds, where `close` gives no other time. */
 const LEAVE_MS = 8_000
 
@@ -45,8 +49,7 @@ interface Asked {
 interface Running {
   readonly node: MeshNode
   readonly transport: Transport
-  readonly peers: PeersWatch
-  ticker: NodeJS.Timeout | undefined
+  readonly ticker: NodeJS.Timeout
 }
 
 /** A node of the mesh as a store: the state machine with a clock, a timer and connections. */
@@ -55,10 +58,13 @@ export class MeshStore implements Store {
   readonly #policy: MeshPolicy
   readonly #records: EncodedRecords
   readonly #asked = new Map<number, Asked>()
-  readonly #self: Member
+  #self: Member
   #running: Promise<Running> | undefined
   #node: MeshNode | undefined
   #transport: Transport | undefined
+  #peers: PeersWatch | undefined
+  /** The last of each kind that a peer was the reason of. */
+  readonly #refusals = new Map<PeerRefusal['code'], { readonly reason: string; readonly atMs: number }>()
   #closing: Promise<void> | undefined
   #request = 0
   #hops = 0
@@ -77,7 +83,7 @@ export class MeshStore implements Store {
       sessionsMax: policy.maxSessions,
       bytesMax: policy.maxBytes,
     })
-    this.#self = { id: randomBytes(8).toString('base64url'), address: policy.address, zone: policy.zone }
+    this.#self = { id: randomBytes(8).toString('base64url'), address: policy.address ?? '', zone: policy.zone }
   }
 
   /** What was started goes on looking for the others where it could not serve in time; the next call waits again. */
@@ -94,41 +100,58 @@ export class MeshStore implements Store {
     if (this.#closing) throw closedError()
   }
 
+  /** Finds the peers before it listens: who is reached counts as a node, and must go on as one. `close` does not wait for it. */
   async #start(): Promise<Running> {
     const { keyRing, logger } = this.#context
-    const { copies, ack, onPartition, minCopies, expectedNodes, listen } = this.#policy
-    const self = this.#self
-    const node = createMeshNode(performance.now(), {
-      self, copies, ack, onPartition, minCopies, expectedNodes, random: Math.random, records: this.#records,
-      unreached: () => this.#transport?.unreached() ?? [],
-    }) // prettier-ignore
+    const { copies, ack, onPartition, minCopies, expectedNodes, listen, tls, address } = this.#policy
+    let addresses: readonly string[] = []
+    let node: MeshNode | undefined
+    const hear = (tell: (node: MeshNode, nowMs: number) => readonly Effect[]): void => {
+      if (node) this.#carryOut(tell(node, performance.now()))
+    }
     const transport = createTransport({
-      self: () => self,
+      self: () => this.#self,
       listen,
-      security: presharedSecurity(keyRing),
+      security: tls ? certificateSecurity(tls) : presharedSecurity(keyRing),
       clock: { now: Date.now }, // the machine's, also where a test turns that of the sessions
       logger,
-      onConnected: (peer) => this.#carryOut(node.connected(performance.now(), peer)),
-      onDisconnected: (peer, refused) => this.#carryOut(node.disconnected(performance.now(), peer, refused)),
-      onMessage: (peer, message) => this.#carryOut(node.receive(performance.now(), peer, message)),
+      onConnected: (peer) => hear((node, now) => node.connected(now, peer)),
+      onDisconnected: (peer, refused) => hear((node, now) => node.disconnected(now, peer, refused)),
+      onMessage: (peer, message) => hear((node, now) => node.receive(now, peer, message)),
+      onRefused: (refusal) => this.#refused(refusal, addresses),
     })
-    await transport.listen().catch(async (error: unknown) => {
-      await transport.close()
-      throw cannotListen(listen, error)
-    })
-    this.#node = node
-    this.#transport = transport
     const peers = watchPeers({
       peers: withPort(this.#policy.peers),
       logger,
-      onPeers: (addresses) => transport.connectTo(addresses),
+      onPeers: (found) => {
+        addresses = found
+        if (node) transport.connectTo(found)
+      },
     })
-    const running: Running = { node, transport, peers, ticker: undefined }
-    // A node that does not know yet where the others are must not take itself for the only one; `close` does not wait for it.
-    void peers.refresh().then(() => {
-      if (!this.#closing) running.ticker = setInterval(() => this.#tick(node), TICK_EVERY_MS)
+    this.#peers = peers
+    await peers.first()
+    if (this.#closing) throw closedError()
+    const bound = await transport.listen().catch(async (error: unknown) => {
+      peers.close()
+      await transport.close()
+      throw cannotListen(listen, error)
     })
-    return running
+    this.#self = { ...this.#self, address: address ?? findOwnAddress({ ...listen, port: bound.port }, addresses) }
+    const started = createMeshNode(performance.now(), {
+      self: this.#self, copies, ack, onPartition, minCopies, expectedNodes, random: Math.random, records: this.#records,
+      unreached: () => transport.unreached(),
+    }) // prettier-ignore
+    node = this.#node = started
+    this.#transport = transport
+    transport.connectTo(addresses)
+    return { node: started, transport, ticker: setInterval(() => this.#tick(started), TICK_EVERY_MS) }
+  }
+
+  #refused(refusal: PeerRefusal, addresses: readonly string[]): void {
+    // Strangers may knock at this node's port as they like; who does not open its own door to it is a peer.
+    const isPeer = refusal.code === 'clock' || refusal.code === 'version' || addresses.includes(refusal.address)
+    if (isPeer) this.#refusals.set(refusal.code, { reason: refusal.reason, atMs: performance.now() })
+    this.#context.raise('peerRefused', refusal)
   }
 
   #noView(): StoreUnavailableError {
@@ -137,8 +160,10 @@ export class MeshStore implements Store {
       onPartition === 'majority'
         ? `; with onPartition 'majority' more than half of ${expectedNodes} nodes must run`
         : ''
+    const refusals = [...this.#refusals.values()].map(({ reason }) => reason).join('; ')
+    const why = refusals || 'are the peers reachable, and do they have the same secret?'
     return new StoreUnavailableError(
-      `the mesh found no view within ${READY_MS} ms; are the peers reachable, and do they have the same secret? ` +
+      `the mesh found no view within ${READY_MS} ms: ${why} ` +
         `Not reached: ${this.#transport?.unreached().join(', ') || 'none'}${needs}`,
     )
   }
@@ -188,13 +213,13 @@ export class MeshStore implements Store {
 
   async #close(deadlineMs: number): Promise<void> {
     this.#serves.resolve() // nobody waits for it any more
+    this.#peers?.close()
     const running = await this.#running?.catch(() => undefined)
     if (!running) return
-    const { node, transport, peers } = running
+    const { node, transport, ticker } = running
     if (node.view.members.length > 1) await this.#leave(node, deadlineMs)
     this.#node = undefined
-    clearInterval(running.ticker)
-    peers.close()
+    clearInterval(ticker)
     for (const { settle } of this.#asked.values()) settle({ kind: 'retry' })
     await transport.close()
   }
@@ -217,7 +242,17 @@ export class MeshStore implements Store {
     return Math.max(forgetAt, endedAt + this.#context.absoluteTimeoutMs + CLEANING_MARGIN_MS)
   }
 
+  /**
+   * A node whose peers refuse it, for its clock, its secret or its version, would begin a fleet of its own beside theirs, to
+   * which every session is unknown. It waits instead, and `ready` says why.
+   */
+  get #isRefused(): boolean {
+    const isAlone = this.#node?.view.members.length === 0 && this.#transport?.peers().length === 0
+    return isAlone && [...this.#refusals.values()].some(({ atMs }) => performance.now() - atMs < REFUSED_MS)
+  }
+
   #tick(node: MeshNode): void {
+    if (this.#isRefused) return
     this.#carryOut(node.tick(performance.now()))
     this.#records.clean(this.#context.clock.now())
   }

@@ -31,6 +31,8 @@ export interface ConnectionOptions {
   judge(connection: Connection, hello: Hello): { code: CloseCode; reason: string } | undefined
   onReady(connection: Connection): void
   onMessage(connection: Connection, message: Message): void
+  /** The peer says where its other peers are. */
+  onPeers(connection: Connection, addresses: readonly string[]): void
   /** Once, as soon as it is of no more use; its last bytes may still be on their way. */
   onEnded(connection: Connection, ending: Ending): void
 }
@@ -166,8 +168,9 @@ export class Connection {
     if (message.type === 'close') this.#end(message.code, message.reason, { isByPeer: true })
     else if (message.type === 'hello') this.#greet(message)
     else if (message.type === 'welcome') this.#welcome()
-    else if (this.isReady) this.#options.onMessage(this, message)
-    else throw new WireFormatError(`${message.type} before a hello`)
+    else if (!this.isReady) throw new WireFormatError(`${message.type} before a hello`)
+    else if (message.type === 'peers') this.#options.onPeers(this, message.addresses)
+    else this.#options.onMessage(this, message)
   }
 
   #greet(hello: Hello): void {

@@ -83,10 +83,10 @@ function toDialError(error: unknown): DialError {
   if (error instanceof HandshakeError) {
     if (error.cause instanceof DialError) return error.cause
     const code = codeOf(error.cause)
-    // A TLS alert or a certificate; a reset is the network's or of a server that is full.
-    return code.startsWith('ERR_SSL_') || code === '' || code.includes('CERT')
-      ? new DialError('secret', 'it shares no secret with this node', error.cause)
-      : new DialError('unreachable', code, error.cause)
+    // A TLS alert or a certificate that does not hold. An errno is the network's, or of a server that is full.
+    return /^E(?!RR_)/.test(code)
+      ? new DialError('unreachable', code, error.cause)
+      : new DialError('secret', 'it shares no secret with this node', error.cause)
   }
   const code = codeOf(error)
   return code === 'ECONNREFUSED' ? new DialError('refused', code, error) : new DialError('unreachable', code, error)

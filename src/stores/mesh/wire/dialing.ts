@@ -19,7 +19,10 @@ export interface DialingOptions {
   onDead(peer: NodeId): void
 }
 
-/** Which addresses are dialed: those that are wanted, and for some time the own addresses of peers that were lost. */
+/**
+ * Which addresses are dialed: those that are wanted, and for some time the own addresses of peers that were lost, and those
+ * that peers have named. Thus everybody finds everybody, where each finds one.
+ */
 export class Dialing {
   readonly #options: DialingOptions
   readonly #dialers = new Map<string, Dialer>()
@@ -28,6 +31,8 @@ export class Dialing {
   /** What the last attempt told where no connection came about: nobody listens there, or this node itself. */
   readonly #absent = new Map<string, 'refused' | 'self'>()
   readonly #lost = new Map<NodeId, { readonly member: Member; readonly atMs: number }>()
+  /** Addresses that peers have named, and when. */
+  readonly #named = new Map<string, number>()
   #wanted: ReadonlySet<string> = new Set()
   #isStopped = false
 
@@ -37,6 +42,14 @@ export class Dialing {
 
   want(addresses: Iterable<string>): void {
     this.#wanted = new Set([...addresses].slice(0, ADDRESSES_MAX))
+    this.#update()
+  }
+
+  hear(addresses: Iterable<string>): void {
+    const now = performance.now()
+    for (const address of addresses) {
+      if (this.#named.size < ADDRESSES_MAX || this.#named.has(address)) this.#named.set(address, now)
+    }
     this.#update()
   }
 
@@ -61,6 +74,7 @@ export class Dialing {
   tick(): void {
     const now = performance.now()
     for (const [id, { atMs }] of this.#lost) if (now - atMs > LOST_PEER_MS) this.#lost.delete(id)
+    for (const [address, atMs] of this.#named) if (now - atMs > LOST_PEER_MS) this.#named.delete(address)
     this.#update()
   }
 
@@ -71,7 +85,8 @@ export class Dialing {
 
   #update(): void {
     if (this.#isStopped) return
-    const targets = new Set([...this.#wanted, ...[...this.#lost.values()].map(({ member }) => member.address)])
+    const lost = [...this.#lost.values()].map(({ member }) => member.address)
+    const targets = new Set([...this.#wanted, ...lost, ...this.#named.keys()])
     for (const [address, dialer] of this.#dialers) {
       if (targets.has(address)) continue
       dialer.stop()
@@ -105,9 +120,12 @@ export class Dialing {
   }
 
   #failed(address: string, { failure, message }: DialError): void {
-    const level = failure === 'secret' ? 'warn' : 'info'
-    const facts = { address, reason: message }
-    this.#options.log.add(level, `dial ${failure} ${address}`, facts, 'the mesh did not reach an address')
+    const { log } = this.#options
+    const kind = `dial ${failure} ${address}`
+    const says = 'the mesh did not reach an address'
+    if (failure === 'secret') {
+      log.refuse(kind, { address, code: 'secret', reason: message, isByPeer: false }, {}, says)
+    } else log.add('info', kind, { address, reason: message }, says)
     if (failure !== 'refused') return void this.#absent.delete(address)
     this.#absent.set(address, 'refused')
     const known = this.#peerAt.get(address)

@@ -54,7 +54,7 @@ export const QUEUE_BYTES_MAX: number = 16 * 1024 * 1024
 export const DIAL_PAUSE_MIN_MS = 50
 export const DIAL_PAUSE_MAX_MS = 1_000
 
-/** How long a lost peer's own address is tried where it is not in the list of peers. */
+/** How long the address of a lost peer, or one that a peer has named, is tried where it is not in the list of peers. */
 export const LOST_PEER_MS = 60_000
 
 /** Addresses that are tried. Far more than there can be members, since a name may tell each several times. */
@@ -66,3 +66,9 @@ export const LOG_PAUSE_MS = 10_000
 /** How often names and functions are asked for the peers, and how long an answer may take. */
 export const PEERS_EVERY_MS = 5_000
 export const PEERS_DEADLINE_MS = 10_000
+
+/** Pause before a node that starts asks again, where it was not told of its peers. */
+export const PEERS_PAUSE_MS = 500
+
+/** Questions for the peers that nobody has answered yet. The system's resolver takes one of Node's four threads for each. */
+export const PEERS_ASKED_MAX = 2

@@ -1,7 +1,8 @@
-import type { Message, MessageType } from '../protocol/messages.ts'
+import type { Message } from '../protocol/messages.ts'
 import { Reader, WireFormatError, type Writer } from './bytes.ts'
 import { encodeFrame } from './frame.ts'
 import {
+  ADDRESS_BYTES_MAX,
   HOLDINGS_MAX,
   ID_BYTES_MAX,
   MEMBERS_MAX,
@@ -28,6 +29,8 @@ export type WireMessage =
   | Message
   /** The side that took the connection has taken the hello of the one that dialed. */
   | { readonly type: 'welcome' }
+  /** First after the welcome, both ways: where the other peers of the sender are, whom the receiver may not know. */
+  | { readonly type: 'peers'; readonly addresses: readonly string[] }
   /** The last of a connection. `code` is `undefined` where a later version says one that this does not know. */
   | { readonly type: 'close'; readonly code: CloseCode | undefined; readonly reason: string }
 
@@ -50,7 +53,7 @@ const HEARTBEAT = { leaving: 1, settled: 2, full: 4 }
 const REPLICATE = { delta: 1, whole: 2, sure: 4 }
 const HOLDING = { holding: 1, wrongView: 2 }
 
-const codecs: { readonly [T in MessageType | 'welcome' | 'close']: Codec<OfType<T>> } = {
+const codecs: { readonly [T in WireMessage['type']]: Codec<OfType<T>> } = {
   hello: {
     number: 1,
     write(writer, { member, major, minor, wallClockMs }) {
@@ -77,6 +80,12 @@ const codecs: { readonly [T in MessageType | 'welcome' | 'close']: Codec<OfType<
       writer.text(reason, REASON_BYTES_MAX)
     },
     read: (reader) => ({ type: 'close', code: CLOSE_CODES[reader.byte()], reason: reader.text(REASON_BYTES_MAX) }),
+  },
+  peers: {
+    number: 4,
+    write: (writer, { addresses }) =>
+      writer.list(addresses, MEMBERS_MAX, (address) => writer.text(address, ADDRESS_BYTES_MAX)),
+    read: (reader) => ({ type: 'peers', addresses: reader.list(MEMBERS_MAX, () => reader.text(ADDRESS_BYTES_MAX)) }),
   },
   heartbeat: {
     number: 16,

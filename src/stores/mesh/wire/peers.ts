@@ -1,7 +1,8 @@
 import { lookup } from 'node:dns/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../../../core/index.ts'
 import { formatAddress, parseAddress } from './address.ts'
-import { ADDRESSES_MAX, PEERS_DEADLINE_MS, PEERS_EVERY_MS } from './limits.ts'
+import { ADDRESSES_MAX, PEERS_ASKED_MAX, PEERS_DEADLINE_MS, PEERS_EVERY_MS, PEERS_PAUSE_MS } from './limits.ts'
 import { RefusalLog } from './refusal-log.ts'
 
 /**
@@ -31,6 +32,11 @@ export interface PeersWatchOptions {
 }
 
 export interface PeersWatch {
+  /**
+   * Asks until there is an answer, for the deadline at most. A node that starts waits for it: without peers it would begin
+   * a fleet of its own. Never rejects.
+   */
+  readonly first: () => Promise<void>
   /** Asks now. Never rejects: a failure is logged, and the last list stays. */
   readonly refresh: () => Promise<void>
   readonly close: () => void
@@ -43,11 +49,19 @@ export function watchPeers(options: PeersWatchOptions): PeersWatch {
   const log = new RefusalLog(logger)
   let last: string | undefined
   let asking: Promise<void> | undefined
+  let unanswered = 0
   let isClosed = false
+  const closed = Promise.withResolvers<void>()
+
+  async function askBounded(): Promise<unknown> {
+    if (unanswered >= PEERS_ASKED_MAX) throw new Error(`${unanswered} questions for the peers were never answered`)
+    unanswered += 1
+    return ask().finally(() => (unanswered -= 1))
+  }
 
   async function askOnce(): Promise<void> {
     try {
-      const addresses = fit(await withDeadline(ask(), deadlineMs), log)
+      const addresses = fit(await withDeadline(askBounded(), deadlineMs), log)
       const text = addresses.join()
       if (isClosed || text === last) return
       last = text
@@ -63,9 +77,20 @@ export function watchPeers(options: PeersWatchOptions): PeersWatch {
   }
   const timer = Array.isArray(peers) ? undefined : setInterval(() => void refresh(), everyMs).unref()
   return {
+    async first() {
+      const untilMs = performance.now() + deadlineMs
+      const alive = setInterval(() => {}, deadlineMs) // a program that starts may have nothing else that keeps it
+      for (;;) {
+        await Promise.race([refresh(), closed.promise])
+        if (last !== undefined || isClosed || performance.now() + PEERS_PAUSE_MS > untilMs) break
+        await Promise.race([sleep(PEERS_PAUSE_MS), closed.promise])
+      }
+      clearInterval(alive)
+    },
     refresh,
     close() {
       isClosed = true
+      closed.resolve()
       clearInterval(timer)
     },
   }

@@ -1,16 +1,24 @@
-import type { Logger } from '../../../core/index.ts'
+import type { Logger, PeerRefusal } from '../../../core/index.ts'
 import { LOG_PAUSE_MS } from './limits.ts'
 
 /** Kinds that are remembered: a few of this node, and a few of each address. */
 const KINDS_MAX = 2_000
 
-/** Logs what peers do wrong, so that a flood of it does not become a flood of lines. */
+/** Logs what peers do wrong, so that a flood of it does not become a flood of lines; tells of each refusal. */
 export class RefusalLog {
   readonly #logger: Logger
+  readonly #onRefused: (refusal: PeerRefusal) => void
   readonly #kinds = new Map<string, { loggedAtMs: number; unlogged: number }>()
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, onRefused: (refusal: PeerRefusal) => void = () => {}) {
     this.#logger = logger
+    this.#onRefused = onRefused
+  }
+
+  /** @param kind see {@link add} */
+  refuse(kind: string, refusal: PeerRefusal, facts: object, message: string): void {
+    this.add('warn', kind, { ...facts, ...refusal }, message)
+    this.#onRefused(refusal)
   }
 
   /** @param kind each has a line of its own */

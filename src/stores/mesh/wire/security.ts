@@ -1,8 +1,8 @@
-import { hkdfSync } from 'node:crypto'
-import type { ConnectionOptions, TLSSocket, TlsOptions } from 'node:tls'
+import { hkdfSync, X509Certificate } from 'node:crypto'
+import { type ConnectionOptions, createSecureContext, type TLSSocket, type TlsOptions } from 'node:tls'
 import type { KeyRing, SecretKeys } from '../../../token/index.ts'
 
-/** How the nodes of a fleet know each other. Mutual certificates would be another maker of this. */
+/** How the nodes of a fleet know each other. */
 export interface WireSecurity {
   /** Options of the server, which takes every peer that it should. */
   readonly server: TlsOptions
@@ -44,6 +44,44 @@ export function presharedSecurity(keyRing: KeyRing): WireSecurity {
     })),
     // With a pre-shared key TLS 1.3 resumes a session that there never was.
     isSecure: (socket) => socket.getProtocol() === 'TLSv1.3' && socket.isSessionReused(),
+  }
+}
+
+/** A node's certificate, its key, and who signs the certificates of the fleet; PEM. */
+export interface MeshCertificates {
+  readonly cert: string | Buffer
+  readonly key: string | Buffer
+  readonly ca: string | Buffer | readonly (string | Buffer)[]
+}
+
+/**
+ * Mutual certificates. Whoever has one that `ca` signed is a node: names are not looked at, since nodes come and go at
+ * addresses that nobody knew when the certificate was made.
+ *
+ * A session of TLS that is resumed counts as verified in Node although nobody showed a certificate, and who was refused may
+ * hold a ticket. So nothing that is resumed is taken.
+ *
+ * @throws TypeError where they are no certificate, key and authority that fit together
+ */
+export function certificateSecurity({ cert, key, ca }: MeshCertificates): WireSecurity {
+  const shown = { cert, key, ca: [ca].flat(), minVersion: 'TLSv1.3' } as const
+  try {
+    createSecureContext(shown)
+    shown.ca.map((authority) => new X509Certificate(authority)) // of these, Node passes over what is none
+  } catch (error) {
+    throw new TypeError(`meshStore: tls needs cert, key and ca, as PEM, that fit together: ${String(error)}`, {
+      cause: error,
+    })
+  }
+  return {
+    // Node would cut off a client whose certificate does not hold without a word of who it was: `isSecure` does it.
+    server: { ...shown, requestCert: true, rejectUnauthorized: false },
+    clients: [{ ...shown, rejectUnauthorized: true, checkServerIdentity: () => undefined }],
+    isSecure: (socket) =>
+      socket.getProtocol() === 'TLSv1.3' &&
+      socket.authorized &&
+      !socket.isSessionReused() &&
+      socket.getPeerX509Certificate() !== undefined,
   }
 }
 

@@ -1,5 +1,5 @@
 import type { TLSSocket } from 'node:tls'
-import { CLOCK_ERROR_MS, type Clock, type Logger } from '../../../core/index.ts'
+import { CLOCK_ERROR_MS, type Clock, type Logger, type PeerRefusal } from '../../../core/index.ts'
 import type { Member, Message, NodeId } from '../protocol/messages.ts'
 import type { HostAndPort } from './address.ts'
 import { Connection, type Ending, type Hello } from './connection.ts'
@@ -17,6 +17,11 @@ import type { CloseCode } from './message-codec.ts'
 import { RefusalLog } from './refusal-log.ts'
 import type { WireSecurity } from './security.ts'
 import { createWireServer, type WireServer } from './server.ts'
+
+const REFUSED = 'the mesh refused a connection'
+
+/** Endings that say that two nodes do not get on; the others are of the ordinary course of things. */
+const REFUSALS: readonly unknown[] = ['clock', 'version', 'format', 'silence', 'full'] satisfies PeerRefusal['code'][]
 
 /** Silence is counted in so many ticks. */
 const SILENT_TICKS = 5
@@ -48,6 +53,8 @@ export interface TransportOptions {
    */
   onDisconnected(peer: NodeId, refused: boolean): void
   onMessage(peer: NodeId, message: Message): void
+  /** Called for each refusal, also where the log is silent. */
+  onRefused?(refusal: PeerRefusal): void
 }
 
 /** Connections with the other nodes: one with each, whoever dialed. */
@@ -87,7 +94,7 @@ class TcpTransport implements Transport {
     const limits = { handshakeMs: HANDSHAKE_MS, pendingMax: PENDING_MAX, queueBytesMax: QUEUE_BYTES_MAX, silenceMs: SILENCE_MS } // prettier-ignore
     this.#options = options
     this.#limits = { ...limits, ...options.limits }
-    this.#log = new RefusalLog(options.logger)
+    this.#log = new RefusalLog(options.logger, (refusal) => this.#call(() => options.onRefused?.(refusal)))
     const { listen, security } = options
     const { handshakeMs, pendingMax } = this.#limits
     const onSecure = (socket: TLSSocket): void => this.#take(socket)
@@ -108,7 +115,7 @@ class TcpTransport implements Transport {
   }
 
   connectTo(addresses: Iterable<string>): void {
-    this.#dialing.want(addresses)
+    this.#dialing.want(this.#others(addresses))
   }
 
   send(peer: NodeId, message: Message): boolean {
@@ -141,8 +148,11 @@ class TcpTransport implements Transport {
   }
 
   #take(socket: TLSSocket): void {
-    if (this.#connections.size >= 2 * MEMBERS_MAX) socket.destroy()
-    else void this.#carry(socket, false, () => {})
+    if (this.#connections.size < 2 * MEMBERS_MAX) return void this.#carry(socket, false, () => {})
+    const reason = `${2 * MEMBERS_MAX} connections are the most`
+    const address = `${socket.remoteAddress}:${socket.remotePort}`
+    this.#log.refuse('full', { address, code: 'full', reason, isByPeer: false }, {}, REFUSED)
+    socket.destroy()
   }
 
   #carry(socket: TLSSocket, isDialed: boolean, onHello: (hello: Hello) => void): Promise<Ending> {
@@ -163,6 +173,7 @@ class TcpTransport implements Transport {
       onMessage: ({ peer }, message) => {
         if (peer && !this.#isClosing) this.#options.onMessage(peer.id, message)
       },
+      onPeers: (_, addresses) => this.#dialing.hear(this.#others(addresses)),
       onEnded: (connection, ending) => {
         this.#onEnded(connection, ending)
         resolve(ending)
@@ -171,6 +182,11 @@ class TcpTransport implements Transport {
     this.#connections.add(connection)
     if (this.#isClosing) connection.close('closing', 'the node is closing')
     return promise
+  }
+
+  #others(addresses: Iterable<string>): string[] {
+    const own = this.#options.self().address
+    return [...addresses].filter((address) => address !== own)
   }
 
   #hello(): Hello {
@@ -212,6 +228,8 @@ class TcpTransport implements Transport {
     if (before) return before.close('duplicate', 'another connection between the two nodes took its place')
     this.#options.logger.info({ peer: peer.id, address: peer.address }, 'a node of the mesh is connected')
     this.#dialing.found(peer)
+    const others = this.peers().filter(({ id }) => id !== peer.id)
+    if (others.length > 0) connection.send({ type: 'peers', addresses: others.map(({ address }) => address) })
     this.#call(() => this.#options.onConnected(peer))
   }
 
@@ -220,17 +238,22 @@ class TcpTransport implements Transport {
     this.#connections.delete(connection)
     if (peer && this.#awaiting.get(peer.id) === connection) this.#awaiting.delete(peer.id)
     if (this.#isClosing) return
-    const { code, reason, isByPeer, error } = ending
-    const facts = { peer: peer?.id, address: connection.remoteAddress, code, reason: printable(reason), isByPeer }
+    const { code, isByPeer, error } = ending
+    const address = connection.remoteAddress
+    const facts = { peer: peer?.id, address, code, reason: printable(ending.reason), isByPeer }
     if (error !== undefined) this.#options.logger.error({ ...facts, err: error }, 'a message made the mesh fail')
-    if (peer && this.#ready.get(peer.id) === connection) {
-      this.#ready.delete(peer.id)
-      this.#log.add('warn', `lost ${code} ${peer.address}`, facts, 'a node of the mesh is disconnected')
-      this.#call(() => this.#options.onDisconnected(peer.id, false))
-      this.#dialing.lost(peer)
-    } else if (code !== 'self' && code !== 'duplicate') {
-      this.#log.add('warn', `refused ${code} ${peer?.address}`, facts, 'the mesh refused a connection')
+    const isLost = peer !== undefined && this.#ready.get(peer.id) === connection
+    if (isLost || (code !== 'self' && code !== 'duplicate')) {
+      const kind = `${isLost ? 'lost' : 'refused'} ${code} ${peer?.address}`
+      const says = isLost ? 'a node of the mesh is disconnected' : REFUSED
+      const refusal = { address, reason: facts.reason, isByPeer }
+      if (isRefusal(ending)) this.#log.refuse(kind, { ...refusal, code: ending.code }, facts, says)
+      else this.#log.add('warn', kind, facts, says)
     }
+    if (!isLost) return
+    this.#ready.delete(peer.id)
+    this.#call(() => this.#options.onDisconnected(peer.id, false))
+    this.#dialing.lost(peer)
   }
 
   #tick(): void {
@@ -246,6 +269,11 @@ class TcpTransport implements Transport {
       this.#options.logger.error({ err: error }, 'the mesh failed on a change of its connections')
     }
   }
+}
+
+/** A peer that falls silent after it was welcome was lost, and not refused. */
+function isRefusal(ending: Ending): ending is Ending & { readonly code: PeerRefusal['code'] } {
+  return REFUSALS.includes(ending.code) && !(ending.code === 'silence' && ending.wasReady)
 }
 
 /** What a peer says is logged without what could forge a line. */

@@ -1,17 +1,13 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { connect as connectTls, createServer as createTlsServer, getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls' // prettier-ignore
 import { encodeMessage } from '../../../../src/stores/mesh/wire/message-codec.ts'
 import { presharedSecurity } from '../../../../src/stores/mesh/wire/security.ts'
 import { createKeyRing } from '../../../../src/token/index.ts'
-import { removeFolder, temporaryFolder } from '../../../support/folders.ts'
 import { portOf } from '../../../support/ports.ts'
-import { findCommand } from '../../../support/programs.ts'
+import { makeCertificate, withoutOpenssl } from './certificates.ts'
 import { connectRawPeer, helloOf, rawFrame, toRawPeer } from './raw-peer.ts'
 import {
   isConnected,
@@ -22,8 +18,6 @@ import {
   type TestNode,
   untilConnected,
 } from './transport-support.ts'
-
-const withoutOpenssl = findCommand('openssl') === undefined && 'openssl, which makes the certificate, is not installed'
 
 const heartbeat = {
   type: 'heartbeat',
@@ -43,6 +37,7 @@ suite('who has no secret', () => {
     await logged(a, /shares no secret/)
     await logged(b, /shares no secret/)
     assert.deepEqual([a.events, b.events], [[], []])
+    for (const node of [a, b]) assert.equal(node.refusals[0]?.code, 'secret')
   })
 
   test('a client with the identity of a key but not the key is refused', async () => {
@@ -94,6 +89,60 @@ suite('who has no secret', () => {
     assert.deepEqual(node.events, [`connected ${peer.id}`, `connected ${other.id}`])
     assert.equal(node.log.filter(({ reason }) => /more than 8 handshakes/.test(reason ?? '')).length, 1)
     for (const socket of flood) socket.destroy()
+  })
+
+  test('a flood from one address pushes out its own, and not the slow handshake of another', async () => {
+    await using node = await startNode({ limits: { pendingMax: 8 } })
+    const slow = connect({ port: node.port, host: '127.0.0.1' }).on('error', () => {})
+    await once(slow, 'connect')
+    const flood = Array.from({ length: 50 }, () =>
+      connect({ port: node.port, host: '127.0.0.1', localAddress: '127.0.0.2' }).on('error', () => {}),
+    )
+    await node.until(() => node.refusals.filter(({ code }) => code === 'full').length === 43)
+    assert.ok(node.refusals.every(({ address }) => address.startsWith('127.0.0.2:')))
+    for (const socket of flood) socket.destroy()
+    // The slow one goes on, on the connection that stood all the time.
+    const [client] = presharedSecurity(createKeyRing(oldSecret)).clients
+    const secured = connectTls({ ...client, socket: slow })
+    await once(secured, 'secureConnect')
+    secured.destroy()
+  })
+
+  test('a handshake that comes byte for byte is cut at its deadline, and the node serves its peers meanwhile', async () => {
+    await using node = await startNode({ limits: { handshakeMs: 500 } })
+    await using other = await startNode()
+    other.transport.connectTo([node.address])
+    await untilConnected(node, other)
+    const hello = await recordClientHello()
+    const slow = Array.from({ length: 10 }, () => connect(node.port, '127.0.0.1'))
+    const answers = slow.map(bytesUntilClosed)
+    for (let at = 0; slow.some(({ destroyed }) => !destroyed); at++) {
+      assert.ok(at < hello.length - 1, 'the whole of it came')
+      for (const socket of slow) if (!socket.destroyed) socket.write(hello.subarray(at, at + 1))
+      assert.equal(await reaches(other, node), true)
+      assert.equal(await reaches(node, other), true)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    for (const answer of answers) assert.equal((await answer).length, 0)
+    assert.deepEqual(new Set(node.refusals.map(({ code }) => code)), new Set(['silence']))
+    assert.equal(node.refusals.length, slow.length)
+  })
+
+  test('a hello that comes byte for byte, from one who has the secret, is cut as well', async () => {
+    await using node = await startNode({ limits: { handshakeMs: 300 } })
+    await using other = await startNode()
+    other.transport.connectTo([node.address])
+    await untilConnected(node, other)
+    await using peer = await connectRawPeer(node.port)
+    const hello = encodeMessage(helloOf('x'.repeat(60)))
+    for (let at = 0; peer.received.length < 2; at++) {
+      assert.ok(at < hello.length - 1, 'the whole of it came')
+      peer.write(hello.subarray(at, at + 1))
+      assert.equal(await reaches(other, node), true)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    assert.equal((await peer.next('close')).code, 'silence')
+    assert.deepEqual(node.events, [`connected ${other.id}`])
   })
 
   test('one that has the secret and says nothing is cut', async () => {
@@ -177,6 +226,10 @@ suite('a peer that knows the secret', () => {
       assert.match((await peer.next('close')).reason, reason)
       await peer.closed()
       await logged(node, reason)
+      assert.deepEqual(
+        node.refusals.map(({ code }) => code),
+        [name === 'another major version' ? 'version' : 'format'],
+      )
       assert.deepEqual(
         node.events.filter((event) => event.includes(other.id)),
         [`connected ${other.id}`],
@@ -300,20 +353,23 @@ async function refused(socket: TLSSocket): Promise<void> {
   socket.destroy()
 }
 
+/** What a node says first when it dials. */
+async function recordClientHello(): Promise<Buffer> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  await using node = await startNode()
+  node.transport.connectTo([`127.0.0.1:${portOf(server)}`])
+  const [socket] = (await once(server, 'connection')) as [Socket]
+  socket.on('error', () => {})
+  const [hello] = (await once(socket, 'data')) as [Buffer]
+  socket.destroy()
+  server.close()
+  return hello
+}
+
 async function bytesUntilClosed(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', () => {})
   await once(socket, 'close')
   return Buffer.concat(chunks)
-}
-
-function makeCertificate(): { key: string; cert: string } {
-  const folder = temporaryFolder()
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1']
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-  execFileSync('openssl', ['req', '-x509', ...kind, ...names, '-keyout', key, '-out', cert], { stdio: 'ignore' })
-  const certificate = { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
-  removeFolder(folder)
-  return certificate
 }

@@ -120,6 +120,7 @@ suite('what lies about its lengths is refused before anything is allocated', () 
     'an id': [1, [Buffer.of(1, 0), most], /kind|most/],
     'an address': [1, [Buffer.of(1, 0, 0), most], /text of/],
     'who is heard': [16, [Buffer.of(0), ballot, Buffer.alloc(8), most], /list of/],
+    'where peers are': [4, [most], /list of/],
     members: [18, [ballot, Buffer.of(0), most], /list of/],
     'more members than bytes': [18, [ballot, Buffer.of(0, 100)], /list of 100 in 0 bytes/],
     holdings: [28, [ballot, Buffer.of(0), most], /list of/],

@@ -153,6 +153,7 @@ const arbitraries: { [T in WireMessage['type']]: fc.Arbitrary<OfType<T>> } = {
     wallClockMs: times,
   }),
   welcome: fc.constant({ type: 'welcome' }),
+  peers: record({ type: fc.constant('peers' as const), addresses: someOf(texts) }),
   close: record({
     type: fc.constant('close' as const),
     code: fc.constantFrom<(CloseCode | undefined)[]>(...CLOSE_CODES, undefined),
@@ -221,7 +222,7 @@ export function arbitraryOf(type: WireMessage['type']): fc.Arbitrary<WireMessage
 /** Some messages of each type that the protocol sends, the same for the same seed. */
 export function sampleMessages(countOfEach: number, seed: number): Message[] {
   return messageTypes
-    .filter((type): type is MessageType => type !== 'hello' && type !== 'welcome' && type !== 'close')
+    .filter((type): type is MessageType => !['hello', 'welcome', 'peers', 'close'].includes(type))
     .flatMap((type) => fc.sample(arbitraryOf(type), { numRuns: countOfEach, seed }) as Message[])
 }
 

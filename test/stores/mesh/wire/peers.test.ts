@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { formatAddress, parseAddress } from '../../../../src/stores/mesh/wire/address.ts'
+import { findOwnAddress } from '../../../../src/stores/mesh/wire/own-address.ts'
 import { type PeersOption, type PeersWatchOptions, watchPeers } from '../../../../src/stores/mesh/wire/peers.ts'
 
 interface Watched extends Disposable {
   readonly lists: (readonly string[])[]
   readonly log: object[]
+  first(): Promise<void>
   refresh(): Promise<void>
 }
 
@@ -14,8 +16,13 @@ function watch(peers: PeersOption, more: Partial<PeersWatchOptions> = {}): Watch
   const log: object[] = []
   const add = (facts: object): void => void log.push(facts)
   const logger = { info: add, warn: add, error: add }
-  const { refresh, close } = watchPeers({ peers, logger, onPeers: (addresses) => lists.push(addresses), ...more })
-  return { lists, log, refresh, [Symbol.dispose]: close }
+  const { first, refresh, close } = watchPeers({
+    peers,
+    logger,
+    onPeers: (addresses) => lists.push(addresses),
+    ...more,
+  })
+  return { lists, log, first, refresh, [Symbol.dispose]: close }
 }
 
 suite('peers', () => {
@@ -78,6 +85,47 @@ suite('peers', () => {
     assert.equal(watched.log.length, 2)
   })
 
+  test('of a function that never answers are asked for twice at most, until it answers', async () => {
+    const questions: PromiseWithResolvers<string[]>[] = []
+    using watched = watch(
+      () => {
+        const question = Promise.withResolvers<string[]>()
+        questions.push(question)
+        return question.promise
+      },
+      { deadlineMs: 5 },
+    )
+    const keepAlive = setInterval(() => {}, 1_000)
+    for (let asked = 0; asked < 5; asked++) await watched.refresh()
+    assert.equal(questions.length, 2)
+    questions[0]?.resolve(['late:1'])
+    await new Promise(setImmediate)
+    await watched.refresh()
+    clearInterval(keepAlive)
+    assert.equal(questions.length, 3)
+    assert.deepEqual(watched.lists, [])
+  })
+
+  test('are waited for by a node that starts, as long as asking fails at first', async () => {
+    let asked = 0
+    using watched = watch(() => (++asked < 2 ? Promise.reject(new Error('ENOTFOUND')) : Promise.resolve(['a:1'])))
+    await watched.first()
+    assert.deepEqual(watched.lists, [['a:1']])
+  })
+
+  test('are waited for no longer than the deadline', async () => {
+    using throwing = watch(
+      () => {
+        throw new Error('on purpose')
+      },
+      { deadlineMs: 20 },
+    )
+    await throwing.first()
+    using hanging = watch(() => new Promise(() => {}), { deadlineMs: 20 })
+    await hanging.first()
+    assert.deepEqual([throwing.lists, hanging.lists, throwing.log.length, hanging.log.length], [[], [], 1, 1])
+  })
+
   test('are not told after closing', async () => {
     const answer = Promise.withResolvers<string[]>()
     const watched = watch(() => answer.promise)
@@ -111,3 +159,30 @@ test('an address is read and written back', () => {
     assert.equal(formatAddress(parsed), address)
   }
 })
+
+suite('the own address of a node that was not told it', () => {
+  const hosts = [host('127.0.0.1', true), host('fe80::1'), host('fd00::5'), host('10.0.0.5'), host('192.168.1.5')]
+  const everywhere = { host: '0.0.0.0', port: 7373 }
+
+  test('is where it listens, where that is one address', () => {
+    assert.equal(findOwnAddress({ host: '10.9.9.9', port: 1 }, [], hosts), '10.9.9.9:1')
+    assert.equal(findOwnAddress({ host: '::1', port: 1 }, [], hosts), '[::1]:1')
+  })
+
+  test('is the one of the machine that the others know it by', () => {
+    const peers = ['10.0.0.4:7373', 'web-1:7373', '192.168.1.5:7373']
+    assert.equal(findOwnAddress(everywhere, peers, hosts), '192.168.1.5:7373')
+    assert.equal(findOwnAddress(everywhere, ['127.0.0.1:7374', '127.0.0.1:7373'], hosts), '127.0.0.1:7373')
+    assert.equal(findOwnAddress({ host: '::', port: 7373 }, ['[fd00::5]:7373'], hosts), '[fd00::5]:7373')
+  })
+
+  test('is else the first that other machines reach', () => {
+    assert.equal(findOwnAddress(everywhere, ['192.168.1.5:7000'], hosts), '10.0.0.5:7373')
+    assert.equal(findOwnAddress(everywhere, [], hosts.slice(0, 3)), '[fd00::5]:7373')
+    assert.equal(findOwnAddress(everywhere, [], hosts.slice(0, 2)), '127.0.0.1:7373')
+  })
+})
+
+function host(address: string, internal = false): { address: string; internal: boolean; family: string } {
+  return { address, internal, family: address.includes(':') ? 'IPv6' : 'IPv4' }
+}

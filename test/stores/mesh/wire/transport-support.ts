@@ -2,7 +2,9 @@
 
 import { randomBytes } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
+import type { PeerRefusal } from '../../../../src/core/index.ts'
 import type { Member, Message, NodeId } from '../../../../src/stores/mesh/protocol/messages.ts'
+import type { HostAndPort } from '../../../../src/stores/mesh/wire/address.ts'
 import { presharedSecurity } from '../../../../src/stores/mesh/wire/security.ts'
 import { createTransport, type Transport, type TransportOptions } from '../../../../src/stores/mesh/wire/transport.ts'
 import { createKeyRing } from '../../../../src/token/index.ts'
@@ -28,6 +30,7 @@ export interface TestNode extends AsyncDisposable {
   readonly events: readonly string[]
   readonly received: readonly { readonly from: NodeId; readonly message: Message }[]
   readonly log: readonly LogLine[]
+  readonly refusals: readonly PeerRefusal[]
   /** Resolves when it holds; looks again after each event, message and line. */
   until(condition: () => boolean): Promise<void>
 }
@@ -38,6 +41,8 @@ export interface TestNodeOptions extends Partial<Pick<TransportOptions, 'limits'
   /** What it says of its address; by default where it listens. */
   address?: string
   clockAheadMs?: number
+  /** Default: any port of 127.0.0.1. */
+  listen?: HostAndPort
   onMessage?: (from: NodeId, message: Message) => void
 }
 
@@ -48,6 +53,7 @@ export async function startNode(options: TestNodeOptions = {}): Promise<TestNode
   const events: string[] = []
   const received: { from: NodeId; message: Message }[] = []
   const log: LogLine[] = []
+  const refusals: PeerRefusal[] = []
   const changed = (): void => void changes.emit('change')
   const logTo =
     (level: LogLine['level']) =>
@@ -62,7 +68,7 @@ export async function startNode(options: TestNodeOptions = {}): Promise<TestNode
   let member: Member = { id, address: options.address ?? '', zone: '' }
   const transport = createTransport({
     self: () => member,
-    listen: { host: '127.0.0.1', port: 0 },
+    listen: options.listen ?? { host: '127.0.0.1', port: 0 },
     security: options.security ?? presharedSecurity(createKeyRing(secrets)),
     clock: { now: () => Date.now() + clockAheadMs },
     logger: { info: logTo('info'), warn: logTo('warn'), error: logTo('error') },
@@ -74,17 +80,22 @@ export async function startNode(options: TestNodeOptions = {}): Promise<TestNode
       options.onMessage?.(from, message)
       changed()
     },
+    onRefused(refusal) {
+      refusals.push(refusal)
+      changed()
+    },
   })
-  const { port } = await transport.listen()
-  if (options.address === undefined) member = { ...member, address: `127.0.0.1:${port}` }
+  const { host, port } = await transport.listen()
+  if (options.address === undefined) member = { ...member, address: `${host}:${port}` }
   return {
     id,
     port,
-    address: `127.0.0.1:${port}`,
+    address: `${host}:${port}`,
     transport,
     events,
     received,
     log,
+    refusals,
     async until(condition) {
       while (!condition()) await once(changes, 'change')
     },

@@ -52,6 +52,15 @@ suite('nodes that are connected', () => {
     }
   })
 
+  test('find each other where each knows one of them alone, and that one knows nobody', async () => {
+    await using a = await startNode()
+    await using b = await startNode()
+    await using c = await startNode()
+    for (const node of [b, c]) node.transport.connectTo([a.address])
+    await untilConnected(a, b, c)
+    assert.equal(await reaches(b, c), true)
+  })
+
   test('have one connection, whoever dials first and both at once, and no message is lost by it', async () => {
     for (let round = 0; round < 20; round++) {
       await using a = await startNode()
@@ -255,7 +264,7 @@ suite('a secret that rolls', () => {
 })
 
 suite('a peer that is refused', () => {
-  test('with a clock 6 s off, in either direction: both say why', async () => {
+  test('with a clock 6 s off, in either direction: both say why, in the log and as an event', async () => {
     for (const clockAheadMs of [6_000, -6_000]) {
       await using a = await startNode()
       await using b = await startNode({ clockAheadMs })
@@ -263,8 +272,20 @@ suite('a peer that is refused', () => {
       for (const node of [a, b]) {
         await node.until(() => node.log.some(({ reason }) => /clocks are (5.9|6)\d*\.?\d* s apart/.test(reason ?? '')))
         assert.deepEqual(node.events, [])
+        const [refusal] = node.refusals
+        assert.equal(refusal?.code, 'clock')
+        assert.match(refusal.reason, /synchronise them/)
       }
+      assert.notEqual(a.refusals[0]?.isByPeer, b.refusals[0]?.isByPeer)
     }
+  })
+
+  test('again and again: each time is an event, and the log says it once', async () => {
+    await using a = await startNode()
+    await using b = await startNode({ clockAheadMs: 6_000 })
+    a.transport.connectTo([b.address])
+    await a.until(() => a.refusals.length === 3)
+    assert.equal(a.log.filter(({ code }) => code === 'clock').length, 1)
   })
 
   test('not with one 4 s off', async () => {
