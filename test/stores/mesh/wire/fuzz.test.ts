@@ -4,7 +4,8 @@ import { FrameDecoder } from '../../../../src/stores/mesh/wire/frame.ts'
 import { FRAME_BYTES_MAX } from '../../../../src/stores/mesh/wire/limits.ts'
 import { decodeMessage, encodeMessage } from '../../../../src/stores/mesh/wire/message-codec.ts'
 import { readFrameVectors } from './frame-vectors.ts'
-import { fuzzFrames } from './fuzz.ts'
+import { fuzz } from '../../../fuzz/fuzz.ts'
+import { wireTarget } from './fuzz.ts'
 import { messageTypes } from './message-support.ts'
 
 suite('frames that version 1.0 wrote', () => {
@@ -31,7 +32,10 @@ suite('frames that version 1.0 wrote', () => {
 
 test('damaged frames and garbage are refused or read as some message, within bounds', () => {
   const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
-  const { refused, messages, unknown } = fuzzFrames(seed, 20_000)
-  console.log(`seed ${seed} (SEED=${seed} runs it again): ${refused} refused, ${messages} messages, ${unknown} unknown`)
-  for (const count of [refused, messages, unknown]) assert.ok(count > 500, 'each comes often enough to be tested')
+  const { counts, failure } = fuzz(wireTarget, seed, 20_000)
+  console.log(`seed ${seed} (SEED=${seed} runs it again): ${JSON.stringify(Object.fromEntries(counts))}`)
+  assert.deepEqual(failure, undefined, `npm run fuzz -- --target wire --runs 1 --seed ${failure?.seed}`)
+  for (const outcome of ['refused', 'read', 'of an unknown type', 'cut off']) {
+    assert.ok((counts.get(outcome) ?? 0) > 200, `${outcome} comes often enough to be tested`)
+  }
 })
