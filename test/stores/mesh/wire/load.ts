@@ -79,6 +79,11 @@ export class Load {
           this.counts.abandoned += 1
           return
         }
+        if (user !== null) {
+          // Over another user's session, a login begins with new data.
+          written = 0
+          added = { least: 0, most: 0 }
+        }
         user = name
         this.counts.logins += 1
       } else if (written > 0) {
