@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createVisitor, type Visitor } from '../support/jar.ts'
 import { startNginx } from '../support/nginx.ts'
 import { freePorts } from '../support/ports.ts'
@@ -13,6 +14,9 @@ import { environmentOf, readCompose, readKubernetes, root } from './manifests.ts
 
 const SECRETS = 'Zq8vT3nLx0RkWf7dYb2mHs6jPc9gAe4u\nRk2mHs6jPc9gAe4uWf7dYbZq8vT3nLx0\n'
 const HOSTS = ['127.0.0.2', '127.0.0.3', '127.0.0.4']
+
+/** `fail_timeout` of `examples/nginx.conf`, and a little. */
+const NGINX_FAIL_MS = 1_200
 
 interface Pod {
   readonly name: string
@@ -79,6 +83,7 @@ describe('examples/mesh.ts', { skip }, () => {
         }
         await pod.start()
         assert.deepEqual(await shopOf(visitor, pod.url), { user: 'ada', views: (views += 1) })
+        await sleep(NGINX_FAIL_MS) // a node is back sooner than nginx believes it; without any that it believes it says 502
       }
     },
   )
