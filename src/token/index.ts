@@ -1,5 +1,7 @@
 export * from './carrier.ts'
 export * from './keyring.ts'
 export * from './rendezvous.ts'
+export * from './sealing.ts'
 export * from './token.ts'
 export * from './version.ts'
+export * from './xaes.ts'
