@@ -6,6 +6,7 @@ import {
   type TokenCodec,
   type Version,
 } from '../token/index.ts'
+import type { Carried, CarriedSessions } from './carried.ts'
 import type { HeaderLine } from './session.ts'
 
 /** What a response tells the client to keep. */
@@ -13,6 +14,7 @@ interface CookieState {
   /** The generation of the token to set. */
   token?: number | undefined
   hint?: Version | undefined
+  carried?: Carried | undefined
   clear?: true
 }
 
@@ -20,11 +22,20 @@ interface CookieState {
 export class ResponseCookies {
   readonly #policy: CookiePolicy
   readonly #tokens: TokenCodec
+  readonly #carrying: CarriedSessions | undefined
+  readonly #presented: string
   #state: CookieState
 
-  constructor(policy: CookiePolicy, tokens: TokenCodec, token: number | undefined) {
+  /** @param presented the Cookie header of the request */
+  constructor(
+    { policy, tokens, carrying }: { policy: CookiePolicy; tokens: TokenCodec; carrying: CarriedSessions | undefined },
+    presented: string,
+    token: number | undefined,
+  ) {
     this.#policy = policy
     this.#tokens = tokens
+    this.#carrying = carrying
+    this.#presented = presented
     this.#state = { token }
   }
 
@@ -36,8 +47,10 @@ export class ResponseCookies {
     this.#state.token = generation
   }
 
-  set hint(version: Version) {
-    this.#state.hint = version
+  /** What the client has seen: a session that it carries, or a hint of the version in the store. */
+  set seen(seen: { carried?: Carried; version: Version }) {
+    if (seen.carried) this.#state.carried = seen.carried
+    else this.#state.hint = seen.version
   }
 
   /** Replaces all. */
@@ -47,13 +60,14 @@ export class ResponseCookies {
 
   /** The headers, once. Without a selector there is no token to set. */
   take(selector?: Buffer): HeaderLine[] {
-    const { token, hint, clear } = this.#state
+    const { token, hint, carried, clear } = this.#state
     const policy = this.#policy
     this.#state = {}
     const lines: string[] = []
     if (token !== undefined && selector)
       lines.push(toSetCookie(policy, policy.name, this.#tokens.encode(selector, token)))
     else if (clear) lines.push(toClearCookie(policy, policy.name), toClearCookie(policy, policy.hintName))
+    if (this.#carrying && (carried || clear)) lines.push(...this.#carrying.toSetCookies(carried, this.#presented))
     if (hint) lines.push(toSetCookie(policy, policy.hintName, formatVersion(hint)))
     return lines.map((line) => ['set-cookie', line])
   }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createKeyRing, createTokenCodec, type TokenCodec } from '../token/index.ts'
+import type { CarriedSessions } from './carried.ts'
 import { SessionInvalidError } from './errors.ts'
 import { EventBus } from './events.ts'
 import { type Policy, type SessionsOptions, toPolicy } from './policy.ts'
@@ -16,6 +17,8 @@ export class Engine<Data extends object> {
   readonly events: EventBus
   readonly tokens: TokenCodec
   readonly store: StoreCalls
+  /** Where the store's sessions travel with their clients. */
+  readonly carrying: CarriedSessions | undefined
   readonly turns: Turns = new Turns()
   readonly #slot = randomBytes(9).toString('base64url')
   #operationCount = 0
@@ -39,8 +42,10 @@ export class Engine<Data extends object> {
       logger,
       deadlineMs: this.policy.deadlineMs,
       absoluteTimeoutMs: this.policy.absoluteTimeoutMs,
+      cookie: this.policy.cookie,
       dropped: (key) => this.events.emit('ended', { key, user: null, reason: 'dropped' }),
     })
+    this.carrying = store.carried
     this.store = new StoreCalls(store, options.store.name, this.policy.deadlineMs, this.events)
   }
 

@@ -13,6 +13,7 @@ export type SojournErrorCode =
   | 'store_unavailable'
   | 'unknown_secret'
   | 'unstorable_value'
+  | 'unsupported'
 
 /** Facts that some errors carry besides their code. */
 export interface SojournErrorOptions {

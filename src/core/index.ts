@@ -1,3 +1,4 @@
+export * from './carried.ts'
 export * from './change.ts'
 export { type Duration, toMilliseconds } from './duration.ts'
 export * from './errors.ts'

@@ -1,4 +1,5 @@
 import { compareVersions, createSelector, keyOfSelector } from '../token/index.ts'
+import type { Adoption, Carried } from './carried.ts'
 import { ResponseCookies } from './cookies.ts'
 import { encodeField, type FieldChanges, SessionFields } from './data.ts'
 import type { Engine } from './engine.ts'
@@ -26,6 +27,11 @@ export interface Opening {
   readonly key?: string
   readonly generation?: number
   readonly record?: SessionRecord
+  /** What the client carries, and the Cookie header that it sent. */
+  readonly carried?: Carried
+  readonly presented?: string
+  /** Taken over from another library. */
+  readonly adopted?: Adoption
   /** Whether the client sent a token of ours. */
   readonly isPresented?: boolean
   /** The generation to hand out, where the client presented its predecessor. */
@@ -50,6 +56,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
   /** The grace of this generation's predecessor ends then. */
   #graceEndsAt: number
   readonly #cookies: ResponseCookies
+  #carried: Carried | undefined
   #isSent = false
   /** What this request has asked for and is not done. */
   #turnCount = 0
@@ -72,7 +79,10 @@ export class OpenSession<Data extends object> implements Session<Data> {
         : { kind: 'empty' }
     this.#isPresented = opening.isPresented ?? false
     this.#unattended = opening.unattended ?? false
-    this.#cookies = new ResponseCookies(engine.policy.cookie, engine.tokens, opening.successor)
+    this.#carried = opening.carried
+    const { tokens, carrying } = engine
+    const setting = { policy: engine.policy.cookie, tokens, carrying }
+    this.#cookies = new ResponseCookies(setting, opening.presented ?? '', opening.successor)
     for (const name of opening.resetFields ?? []) this.#fields.reset(name, opening.initial)
     // `session.views = 1` for `session.data.views = 1` would be lost without a word.
     Object.preventExtensions(this)
@@ -177,6 +187,14 @@ export class OpenSession<Data extends object> implements Session<Data> {
     })
     this.#isSent = true
     return this.#selector ? this.#cookies.take(this.#selector) : this.#cookies.take()
+  }
+
+  /** Begins a session with what the client had with another library. */
+  async adopt({ data, user }: Adoption): Promise<void> {
+    await this.#turn(async () => {
+      for (const [name, value] of Object.entries(data)) this.#fields.set(name, value)
+      await this.#create(user === undefined ? {} : { user })
+    })
   }
 
   /** Tells what was assigned after the response had begun and not saved. Call it when the response has ended. */
@@ -284,7 +302,8 @@ export class OpenSession<Data extends object> implements Session<Data> {
 
   /** A request in flight across a later login, a logout or the first use of its successor must not put its token over the newer cookie. */
   async #withdrawDeadToken(token: number): Promise<void> {
-    const record = await this.#engine.store.call('read', (store) => store.read(this.key))
+    const options = this.#carried ? { carried: this.#carried } : {}
+    const record = await this.#engine.store.call('read', (store) => store.read(this.key, options))
     if (!record || token < record.floor || this.#isUsedSuccessor(token, record.generation)) this.#cookies.set({})
   }
 
@@ -300,7 +319,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
     for (const [field, value] of Object.entries(computed)) changes.set(field, encodeField(field, value))
     await this.#check(changes, computed, 'all')
     const login = user === undefined ? {} : { login: { user } }
-    const { version, generation } = this.#required(await this.#applyCreation({ fields: changes, ...login }))
+    const { version, generation, carried } = this.#required(await this.#applyCreation({ fields: changes, ...login }))
     const { now, expiresAt } = this.#times()
     const record = { version, user: user ?? null, startedAt: now, createdAt: now, lastSeenAt: now, expiresAt }
     this.#state = { kind: 'live', record }
@@ -308,7 +327,8 @@ export class OpenSession<Data extends object> implements Session<Data> {
     for (const field of Object.keys(computed)) {
       this.#fields.updated(field, { stamp: version, value: changes.get(field) ?? null })
     }
-    this.#cookies.set({ token: generation, hint: version })
+    this.#cookies.set({ token: generation })
+    this.#cookies.seen = carried ? { carried, version } : { version }
     this.#engine.events.emit('created', { key: this.key })
     if (user !== undefined) this.#engine.events.emit('login', { key: this.key, user })
   }
@@ -339,7 +359,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
       const now = clock.now()
       const end = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS }
       const generation = this.#unattended ? {} : { generation: this.#generation }
-      const result = await store.call('end', (store) => store.end({ ...end, ...generation }))
+      const result = await store.call('end', (store) => store.end({ ...end, ...generation }, this.#carried))
       if (result === 'superseded') throw new SessionSupersededError()
       if (result === 'ended') events.emit('ended', { key, user, reason })
     }
@@ -365,6 +385,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
     this.#key = keyOfSelector(this.#selector)
     this.#generation = 1
     this.#graceEndsAt = 0
+    this.#carried = undefined
     this.#cookies.set({})
   }
 
@@ -375,7 +396,8 @@ export class OpenSession<Data extends object> implements Session<Data> {
   }
 
   async #apply(parts: Partial<Change>): Promise<ChangeResult> {
-    const { policy, store } = this.#engine
+    const { policy, store, carrying } = this.#engine
+    if (carrying) this.#assertNotSent('a change of a session that travels with its client')
     const { now, expiresAt } = this.#times()
     const change: Change = {
       key: this.key,
@@ -386,11 +408,12 @@ export class OpenSession<Data extends object> implements Session<Data> {
       ...(this.#unattended ? { unattended: true } : {}),
       ...parts,
     }
-    const result = await store.call('apply', (store) => store.apply(change))
+    const result = await store.call('apply', (store) => store.apply(change, this.#carried))
+    if (result.outcome === 'applied') this.#carried = result.carried
     if (result.outcome === 'applied' && this.#state.kind === 'live') {
       const used = this.#unattended ? {} : { lastSeenAt: now, expiresAt }
       this.#state = { kind: 'live', record: { ...this.#state.record, version: result.version, ...used } }
-      this.#cookies.hint = result.version
+      this.#cookies.seen = result
       const { token } = this.#cookies
       if (token !== undefined && this.#isUsedSuccessor(token, result.generation)) this.#cookies.token = undefined
     }

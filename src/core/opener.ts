@@ -6,6 +6,7 @@ import { judgeGeneration } from './generation.ts'
 import { type Opening, OpenSession } from './open-session.ts'
 import { endOf, nextEnd } from './policy.ts'
 import type { SessionRecord } from './record.ts'
+import type { ReadOptions } from './store.ts'
 
 const SUPERSEDED = (): SojournError => new SessionSupersededError()
 const UNKNOWN_SECRET = (): SojournError =>
@@ -25,9 +26,9 @@ export class Opener<Data extends object> {
 
   /** What a request's cookies open. */
   async open(header: string | undefined): Promise<Opening> {
-    const { policy, tokens, events, clock } = this.#engine
+    const { policy, tokens, events, clock, carrying } = this.#engine
     const { token, hint } = header === undefined ? {} : readCookies(policy.cookie, header)
-    if (token === undefined) return this.#blank({})
+    if (token === undefined) return this.#blankOrAdopted(header)
 
     const reading = tokens.read(token)
     if (reading.kind !== 'valid') {
@@ -36,11 +37,19 @@ export class Opener<Data extends object> {
     }
     const { selector, generation } = reading
     const key = keyOfSelector(selector)
-    const record = await this.read(key, hint === undefined ? undefined : parseVersion(hint))
-    if (!record) return this.#blank({ isPresented: true })
+    const presented = header ?? ''
+    const carriage = carrying?.read(key, presented)
+    if (carriage?.kind === 'refused' || carriage?.kind === 'unknownSecret') {
+      events.emit('tokenRefused', { reason: carriage.kind })
+    }
+    if (carriage?.kind === 'unknownSecret') return this.#blank({ detached: UNKNOWN_SECRET })
+    if (carriage && carriage.kind !== 'valid') return this.#blank({ isPresented: true, presented })
+    const carried = carriage ? { carried: carriage.carried } : {}
+    const record = await this.read(key, hint === undefined ? undefined : parseVersion(hint), carried)
+    if (!record) return this.#blank({ isPresented: true, presented })
 
     const initial = await this.#engine.initialFor(record.fields)
-    const opening: Opening = { initial, isPresented: true, selector, key, generation, record }
+    const opening: Opening = { initial, isPresented: true, presented, selector, key, generation, record, ...carried }
     switch (judgeGeneration(record, generation, clock.now())) {
       case 'current':
         return this.#valid(record.pending ? { ...opening, successor: generation + 1 } : opening)
@@ -54,7 +63,7 @@ export class Opener<Data extends object> {
       case 'stolen':
         events.emit('stolen', { key, user: record.user, generation })
         await new OpenSession(this.#engine, { ...opening, unattended: true }).end('stolen')
-        return this.#blank({ isPresented: true })
+        return this.#blank({ isPresented: true, presented })
     }
   }
 
@@ -65,24 +74,34 @@ export class Opener<Data extends object> {
     const graceEndsAt = now + policy.graceMs
     const result = await turns.run(record.key, () =>
       store.call('apply', (store) =>
-        store.apply({
-          key: record.key,
-          operation: this.#engine.nextOperation(),
-          now,
-          expiresAt: nextEnd(policy, now, record.startedAt),
-          generation,
-          confirm: { generation, graceEndsAt },
-        }),
+        store.apply(
+          {
+            key: record.key,
+            operation: this.#engine.nextOperation(),
+            now,
+            expiresAt: nextEnd(policy, now, record.startedAt),
+            generation,
+            confirm: { generation, graceEndsAt },
+          },
+          opening.carried,
+        ),
       ),
     )
     if (result.outcome === 'superseded') return this.#blank({ key: record.key, detached: SUPERSEDED })
-    if (result.outcome !== 'applied') return this.#blank({ isPresented: true })
+    if (result.outcome !== 'applied') return this.#blank({ isPresented: true, presented: opening.presented ?? '' })
     const isPending = result.pending && result.generation === generation
     const confirmed = {
       ...opening,
+      ...(result.carried ? { carried: result.carried } : {}),
       record: { ...record, version: result.version, lastSeenAt: now, retired: [graceEndsAt] },
     }
     return this.#valid(isPending ? { ...confirmed, successor: generation + 1 } : confirmed)
+  }
+
+  /** A client without a token of ours may have a session of another library. */
+  async #blankOrAdopted(header: string | undefined): Promise<Opening> {
+    const adopted = header === undefined ? undefined : this.#engine.carrying?.adopt?.(header)
+    return adopted ? this.#blank({ adopted, presented: header ?? '' }) : this.#blank({})
   }
 
   /** Nothing is stored that this client may see. */
@@ -106,7 +125,7 @@ export class Opener<Data extends object> {
       }
       case 'end':
         await new OpenSession(this.#engine, { ...opening, unattended: true }).end('invalid')
-        return this.#blank({ isPresented: true })
+        return this.#blank({ isPresented: true, presented: opening.presented ?? '' })
       case 'reset-field':
         return { ...opening, initial: await this.#engine.initial(), resetFields: fields }
     }
@@ -126,10 +145,14 @@ export class Opener<Data extends object> {
   }
 
   /** The record, unless its time is over. */
-  async read(key: string, seen?: Version): Promise<SessionRecord | undefined> {
+  async read(
+    key: string,
+    seen?: Version,
+    carried: Pick<ReadOptions, 'carried'> = {},
+  ): Promise<SessionRecord | undefined> {
     const { store, clock, policy, events } = this.#engine
     this.#engine.assertOpen()
-    const record = await store.call('read', (store) => store.read(key, seen ? { atLeast: seen } : undefined))
+    const record = await store.call('read', (store) => store.read(key, seen ? { atLeast: seen, ...carried } : carried))
     if (!record || endOf(policy, record) <= clock.now()) return undefined
     if (seen && compareVersions(seen, record.version) > 0) events.emit('stale', { key, seen, stored: record.version })
     return record
