@@ -139,7 +139,8 @@ class Node {
       answer(response, 200, (await this.#control(body as Control)) ?? null)
     } catch (error) {
       this.#note('error', isControl ? 'control' : 'act', error)
-      answer(response, 500, { code: 'law_node', message: inspect(error) })
+      const code = error instanceof SojournError ? error.code : 'law_node'
+      answer(response, 500, { code, message: inspect(error) })
     }
   }
 

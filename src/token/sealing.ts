@@ -29,6 +29,8 @@ export interface SealCodec {
    */
   seal(plaintext: Buffer, shape: number, boundTo: string): string
   open(text: string, boundTo: string): SealReading
+  /** Bytes that a seal has beside its plaintext. */
+  readonly overheadBytes: number
 }
 
 /** @param purpose @param name the cookie's name; both are bound into every seal */
@@ -48,6 +50,7 @@ export function createSealCodec(ring: KeyRing, purpose: string, name: string): S
   }
 
   return {
+    overheadBytes: OVERHEAD_BYTES,
     seal(plaintext, shape, boundTo) {
       if (!sealer) throw new RangeError('a key ring has one secret or more')
       const head = Buffer.from([FORMAT, sealer.id, shape])

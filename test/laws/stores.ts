@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { Redis as Ioredis } from 'ioredis'
 import { createClient } from 'redis'
 import type { StoreDefinition } from '../../src/core/index.ts'
+import { cookieStore } from '../../src/stores/cookie/index.ts'
 import { memoryStore } from '../../src/stores/memory/index.ts'
 import { meshStore, type MeshStoreOptions } from '../../src/stores/mesh/index.ts'
 import { redisStore } from '../../src/stores/redis/index.ts'
@@ -20,6 +21,7 @@ export const storeKinds = [
   'redis by ioredis',
   'sqlite behind',
   'mesh',
+  'cookie',
 ] as const
 
 export function isStoreKind(text: string): text is StoreKind {
@@ -45,6 +47,8 @@ export async function openStoreOf(kind: StoreKind, place: string): Promise<Store
       return { definition: writeBehind(sqliteStore({ path: place })), close }
     case 'mesh':
       return { definition: meshStore(JSON.parse(place) as MeshStoreOptions), close }
+    case 'cookie':
+      return { definition: cookieStore(), close }
     case 'redis by url':
       return { definition: redisStore({ url: place }), close }
     case 'redis by node-redis': {
