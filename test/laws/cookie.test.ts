@@ -1,7 +1,13 @@
+import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { proveLaws, storeExcuses } from '../../src/laws/index.ts'
 import { cookieStore } from '../../src/stores/cookie/index.ts'
-import { startLocalFleet, startProcessFleet } from './fleets.ts'
+import { memoryStore } from '../../src/stores/memory/index.ts'
+import { removeFolder, temporaryFolder } from '../support/folders.ts'
+import { sharing, startLocalFleet, startProcessFleet } from './fleets.ts'
+import { revocable } from './stores.ts'
+
+const revocableExcuses = storeExcuses['cookie with revocations']
 
 describe('cookie, two nodes in one process,', async () => {
   const fleet = await startLocalFleet(2, () => cookieStore())
@@ -13,6 +19,23 @@ describe('cookie, three processes,', async () => {
   const fleet = await startProcessFleet(3, 'cookie')
   after(() => fleet[Symbol.asyncDispose]())
   proveLaws({ fleet, excuses: storeExcuses.cookie, test: keeps })
+})
+
+describe('cookie with revocations in memory, two nodes in one process,', async () => {
+  const shared = sharing(memoryStore())
+  const fleet = await startLocalFleet(2, () => revocable({ ...shared(), shared: true }))
+  after(() => fleet[Symbol.asyncDispose]())
+  proveLaws({ fleet, excuses: revocableExcuses, partial: true, test: keeps })
+})
+
+describe('cookie with revocations in sqlite, three processes,', async () => {
+  const folder = temporaryFolder()
+  const fleet = await startProcessFleet(3, 'cookie on sqlite', () => join(folder, 'ends.db'))
+  after(async () => {
+    await fleet[Symbol.asyncDispose]()
+    removeFolder(folder)
+  })
+  proveLaws({ fleet, excuses: revocableExcuses, test: keeps })
 })
 
 function keeps(title: string, body: () => Promise<void>): void {

@@ -15,6 +15,7 @@ import {
 } from '../../core/index.ts'
 import { Envelope } from './envelope.ts'
 import type { Payload } from './payload.ts'
+import { Revocations } from './revocations.ts'
 
 /** The options of a {@link CookieStore}, defaults filled in. */
 export interface CookieSettings {
@@ -27,58 +28,104 @@ interface Sealed extends Carried, Payload {
   readonly values: readonly string[]
 }
 
-/** Keeps nothing: sessions come and go with the requests of their clients. */
+/** Keeps no session: they come and go with the requests of their clients. With revocations it knows which have ended. */
 export class CookieStore implements Store {
   readonly carried: CarriedSessions
   readonly #context: StoreContext
   readonly #envelope: Envelope
+  readonly #revocations: Revocations | undefined
+  /** A change that is sent again is answered with its first result. */
+  readonly #results = new WeakMap<Change, Promise<ChangeResult>>()
 
-  constructor(settings: CookieSettings, context: StoreContext) {
+  constructor(settings: CookieSettings, revocations: Revocations | undefined, context: StoreContext) {
     this.#context = context
     const envelope = new Envelope({ ...settings, keyRing: context.keyRing, cookie: context.cookie })
     this.#envelope = envelope
+    this.#revocations = revocations
     this.carried = {
       read(key, header): CarriedReading {
         const unpacked = envelope.unpack(key, header)
-        return unpacked.kind === 'valid'
-          ? { kind: 'valid', carried: { ...unpacked.payload, values: [] } as Sealed }
-          : unpacked
+        if (unpacked.kind !== 'valid') return unpacked
+        const carried: Sealed = { ...unpacked.payload, values: [] }
+        return { kind: 'valid', carried }
       },
       toSetCookies: (carried, header) => envelope.toSetCookies(carried ? (carried as Sealed).values : [], header),
     }
   }
 
-  async ready(): Promise<void> {}
+  async ready(): Promise<void> {
+    await this.#revocations?.open()
+  }
 
   async read(_: string, options: ReadOptions = {}): Promise<SessionRecord | undefined> {
-    return options.carried?.record
+    const carried = options.carried as Sealed | undefined
+    if (!carried || !this.#revocations) return carried?.record
+    const waiting = this.#revocations.fresh()
+    if (waiting) await waiting
+    return this.#revocations.present(carried)
   }
 
-  async apply(change: Change, carried?: Carried): Promise<ChangeResult> {
-    // Nobody knows which of two tokens is the newer one, so that there is nothing to rotate, nor a first use of anything.
-    if (change.confirm) return { outcome: 'gone' }
-    const { rotate: _, ...rest } = change
-    const { result, record } = applyChange(carried?.record, false, rest)
-    return record && result.outcome === 'applied' ? { ...result, carried: this.#seal(record) } : result
+  apply(change: Change, carried?: Carried): Promise<ChangeResult> {
+    const result = this.#results.get(change) ?? this.#apply(change, carried as Sealed | undefined)
+    this.#results.set(change, result)
+    return result
   }
 
-  async end(_: End, carried?: Carried): Promise<EndResult> {
+  async end(end: End, carried?: Carried): Promise<EndResult> {
+    if (this.#revocations) return this.#revocations.end(end, carried as Sealed | undefined)
     if (carried) return 'ended' // its cookies are cleared
-    throw new SojournError(
-      'unsupported',
-      501,
-      'a session that travels in a cookie is ended only by its client; to revoke sessions give cookieStore({ revocations: … }) a server store',
-    )
+    throw unsupported('revoke a session')
+  }
+
+  async endUser(user: string, now: number): Promise<void> {
+    if (!this.#revocations) throw unsupported('revoke the sessions of a user')
+    await this.#revocations.endUser(user, now)
+  }
+
+  async endAll(now: number): Promise<void> {
+    if (!this.#revocations) throw unsupported('revoke all sessions')
+    await this.#revocations.endAll(now)
   }
 
   async install(): Promise<void> {}
 
-  async check(): Promise<void> {}
-
-  async close(): Promise<void> {}
-
-  #seal(record: SessionRecord): Sealed {
-    const payload = { record, absoluteEnd: record.startedAt + this.#context.absoluteTimeoutMs, epoch: 0 }
-    return { ...payload, values: this.#envelope.pack(payload) }
+  async check(): Promise<void> {
+    await this.#revocations?.check()
   }
+
+  async close(): Promise<void> {
+    await this.#revocations?.close()
+  }
+
+  async #apply(change: Change, carried: Sealed | undefined): Promise<ChangeResult> {
+    const revocations = this.#revocations
+    if (!revocations) {
+      // Nobody knows which of two tokens is the newer one, so that there is nothing to rotate, nor a first use of anything.
+      if (change.confirm) return { outcome: 'gone' }
+      const { rotate: _, ...rest } = change
+      return this.#sealed(applyChange(carried?.record, false, rest), 0)
+    }
+    await revocations.fresh()
+    if (!carried)
+      return this.#sealed(applyChange(undefined, revocations.isEnded(change.key), change), revocations.epoch)
+    if (!change.login && !change.rotate && !change.confirm) {
+      return this.#sealed(applyChange(revocations.present(carried), false, change), carried.epoch)
+    }
+    return revocations.commit(carried, change, (application, epoch) => this.#sealed(application, epoch))
+  }
+
+  #sealed({ result, record }: ReturnType<typeof applyChange>, epoch: number): ChangeResult {
+    if (!record || result.outcome !== 'applied') return result
+    const payload = { record, absoluteEnd: record.startedAt + this.#context.absoluteTimeoutMs, epoch }
+    const carried: Sealed = { ...payload, values: this.#envelope.pack(payload) }
+    return { ...result, carried }
+  }
+}
+
+function unsupported(what: string): SojournError {
+  return new SojournError(
+    'unsupported',
+    501,
+    `a session that travels in a cookie is ended only by its client; to ${what} give cookieStore({ revocations: … }) a server store`,
+  )
 }

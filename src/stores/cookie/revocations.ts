@@ -1,0 +1,119 @@
+import {
+  type Application,
+  applyChange,
+  type Change,
+  type ChangeResult,
+  type End,
+  type EndResult,
+  type SessionRecord,
+  type Store,
+  type StoreContext,
+} from '../../core/index.ts'
+import { EndFeed, type FeedSettings } from './end-feed.ts'
+import type { Generations } from './ends.ts'
+import type { Payload } from './payload.ts'
+
+/** What the fleet knows of sealed sessions: which have ended, and which tokens of the others are good. */
+export class Revocations {
+  readonly #store: Store
+  readonly #feed: EndFeed
+
+  constructor(store: Store, settings: FeedSettings, context: StoreContext) {
+    this.#store = store
+    this.#feed = new EndFeed(store, settings, context)
+  }
+
+  async open(): Promise<void> {
+    await this.#store.ready()
+    await this.#feed.open()
+  }
+
+  async check(): Promise<void> {
+    await this.#feed.fresh()
+    await this.#store.check()
+  }
+
+  async close(): Promise<void> {
+    this.#feed.close()
+    await this.#store.close()
+  }
+
+  /** To be awaited, where it is a promise, before anything is asked. @throws StoreUnavailableError */
+  fresh(): Promise<void> | undefined {
+    return this.#feed.fresh()
+  }
+
+  get epoch(): number {
+    return this.#feed.epoch
+  }
+
+  isEnded(key: string): boolean {
+    return this.#feed.ends.isEnded(key)
+  }
+
+  /** The session with its tokens as the fleet knows them; `undefined` where it has ended. */
+  present({ record, epoch }: Payload): SessionRecord | undefined {
+    const { ends } = this.#feed
+    if (ends.isEnded(record.key) || ends.isOver(record.user, epoch)) return undefined
+    const known = ends.generationsOf(record.key)
+    if (!known) return record
+    const { generation, pending, floor, retired } = known
+    const present = { ...record, generation, pending, floor, retired }
+    // From before a login: whatever token comes with it, it is not the session of who logged in.
+    return record.floor < floor ? { ...present, user: null, fields: new Map() } : present
+  }
+
+  /** Applies a change that concerns tokens, in one order for all nodes. */
+  async commit(
+    carried: Payload,
+    change: Change,
+    seal: (application: Application, epoch: number) => ChangeResult,
+  ): Promise<ChangeResult> {
+    let isTold = false
+    const result = await this.#feed.commit(change.key, () => {
+      const present = this.present(carried)
+      const application = applyChange(present, false, change)
+      // A login is after whatever ended the user's sessions so far.
+      const answer = seal(application, change.login ? this.epoch : carried.epoch)
+      const { record } = application
+      isTold = record !== undefined && !(present && sameGenerations(present, record))
+      if (!record || !isTold) return { answer }
+      const { generation, pending, floor, retired } = record
+      const generations = { generation, pending, floor, retired }
+      return { answer, entry: { kind: 'generations', at: change.now, key: change.key, generations } }
+    })
+    if (isTold) await this.#feed.known()
+    return result
+  }
+
+  async end({ key, generation, endedAt }: End, carried: Payload | undefined): Promise<EndResult> {
+    const result = await this.#feed.commit<EndResult>(key, () => {
+      const { ends } = this.#feed
+      if (ends.isEnded(key)) return { answer: 'gone' }
+      const floor = Math.max(carried?.record.floor ?? 0, ends.generationsOf(key)?.floor ?? 0)
+      if (generation !== undefined && generation < floor) return { answer: 'superseded' }
+      return { answer: 'ended', entry: { kind: 'ended', at: endedAt, key } }
+    })
+    if (result === 'ended') await this.#feed.known()
+    return result
+  }
+
+  async endUser(user: string, now: number): Promise<void> {
+    await this.#feed.commit(`user ${user}`, () => ({ answer: undefined, entry: { kind: 'user', at: now, user } }))
+    await this.#feed.known()
+  }
+
+  async endAll(now: number): Promise<void> {
+    await this.#feed.commit('all', () => ({ answer: undefined, entry: { kind: 'all', at: now } }))
+    await this.#feed.known()
+  }
+}
+
+function sameGenerations(a: Generations, b: Generations): boolean {
+  return (
+    a.generation === b.generation &&
+    a.pending === b.pending &&
+    a.floor === b.floor &&
+    a.retired.length === b.retired.length
+  )
+}
