@@ -3,6 +3,9 @@ import { after, describe, test } from 'node:test'
 import { proveLaws, storeExcuses } from '../../src/laws/index.ts'
 import { cookieStore } from '../../src/stores/cookie/index.ts'
 import { memoryStore } from '../../src/stores/memory/index.ts'
+import { freePorts } from '../support/ports.ts'
+import { needs } from '../support/programs.ts'
+import { startRedis } from '../support/redis.ts'
 import { removeFolder, temporaryFolder } from '../support/folders.ts'
 import { sharing, startLocalFleet, startProcessFleet } from './fleets.ts'
 import { revocable } from './stores.ts'
@@ -35,6 +38,26 @@ describe('cookie with revocations in sqlite, three processes,', async () => {
     await fleet[Symbol.asyncDispose]()
     removeFolder(folder)
   })
+  proveLaws({ fleet, excuses: revocableExcuses, test: keeps })
+})
+
+describe('cookie with revocations in redis, three processes,', { skip: needs('redis-server') }, async () => {
+  if (needs('redis-server') !== false) return
+  const redis = await startRedis()
+  const fleet = await startProcessFleet(3, 'cookie on redis', () => redis.url)
+  after(async () => {
+    await fleet[Symbol.asyncDispose]()
+    await redis[Symbol.asyncDispose]()
+  })
+  proveLaws({ fleet, excuses: revocableExcuses, test: keeps })
+})
+
+describe('cookie with revocations in the mesh, three processes,', async () => {
+  const ports = await freePorts(3)
+  const peers = ports.map((port) => `127.0.0.1:${port}`)
+  const places = ports.map((port) => JSON.stringify({ listen: { host: '127.0.0.1', port }, peers }))
+  const fleet = await startProcessFleet(3, 'cookie on mesh', (node) => places[node] ?? '')
+  after(() => fleet[Symbol.asyncDispose]())
   proveLaws({ fleet, excuses: revocableExcuses, test: keeps })
 })
 
