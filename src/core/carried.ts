@@ -29,8 +29,11 @@ export interface Adoption {
  * What it reads is authentic and the client's own, and may be older than what the client was last sent.
  */
 export interface CarriedSessions {
-  /** @param header the Cookie header */
-  read(key: string, header: string): CarriedReading
+  /**
+   * @param generation that of the presented token
+   * @param header the Cookie header
+   */
+  read(key: string, generation: number, header: string): CarriedReading
 
   /**
    * The Set-Cookie headers that make the client carry this session, and no part of another that it presented; without a

@@ -38,7 +38,7 @@ export class Opener<Data extends object> {
     const { selector, generation } = reading
     const key = keyOfSelector(selector)
     const presented = header ?? ''
-    const carriage = carrying?.read(key, presented)
+    const carriage = carrying?.read(key, generation, presented)
     if (carriage?.kind === 'refused' || carriage?.kind === 'unknownSecret') {
       events.emit('tokenRefused', { reason: carriage.kind })
     }

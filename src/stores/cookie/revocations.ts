@@ -13,6 +13,11 @@ import { EndFeed, type FeedSettings } from './end-feed.ts'
 import type { Generations } from './ends.ts'
 import type { Payload } from './payload.ts'
 
+/** A session that a client carries, with the generation of the token that came with it. */
+export interface Presented extends Payload {
+  readonly generation: number
+}
+
 /** What the fleet knows of sealed sessions: which have ended, and which tokens of the others are good. */
 export class Revocations {
   readonly #store: Store
@@ -52,20 +57,20 @@ export class Revocations {
   }
 
   /** The session with its tokens as the fleet knows them; `undefined` where it has ended. */
-  present({ record, epoch }: Payload): SessionRecord | undefined {
+  present({ record, epoch, generation: presented }: Presented): SessionRecord | undefined {
     const { ends } = this.#feed
     if (ends.isEnded(record.key) || ends.isOver(record.user, epoch)) return undefined
     const known = ends.generationsOf(record.key)
     if (!known) return record
     const { generation, pending, floor, retired } = known
-    const present = { ...record, generation, pending, floor, retired }
-    // From before a login: whatever token comes with it, it is not the session of who logged in.
-    return record.floor < floor ? { ...present, user: null, fields: new Map() } : present
+    // Of a token from after a login and a session from before it nothing is left; an old token is told that it is one.
+    if (record.floor < floor && presented >= floor) return undefined
+    return { ...record, generation, pending, floor, retired }
   }
 
   /** Applies a change that concerns tokens, in one order for all nodes. */
   async commit(
-    carried: Payload,
+    carried: Presented,
     change: Change,
     seal: (application: Application, epoch: number) => ChangeResult,
   ): Promise<ChangeResult> {

@@ -1,4 +1,5 @@
 import {
+  type Application,
   applyChange,
   type Carried,
   type CarriedReading,
@@ -14,8 +15,7 @@ import {
   type StoreContext,
 } from '../../core/index.ts'
 import { Envelope } from './envelope.ts'
-import type { Payload } from './payload.ts'
-import { Revocations } from './revocations.ts'
+import { type Presented, Revocations } from './revocations.ts'
 
 /** The options of a {@link CookieStore}, defaults filled in. */
 export interface CookieSettings {
@@ -23,8 +23,8 @@ export interface CookieSettings {
   readonly chunks: number
 }
 
-/** A session as its client carries it: what is sealed, and once it was sealed the values of its cookies. */
-interface Sealed extends Carried, Payload {
+/** A session as its client carries it: what is sealed, what was presented with it, and the values of its cookies once it was sealed. */
+interface Sealed extends Presented {
   readonly values: readonly string[]
 }
 
@@ -43,10 +43,10 @@ export class CookieStore implements Store {
     this.#envelope = envelope
     this.#revocations = revocations
     this.carried = {
-      read(key, header): CarriedReading {
+      read(key, generation, header): CarriedReading {
         const unpacked = envelope.unpack(key, header)
         if (unpacked.kind !== 'valid') return unpacked
-        const carried: Sealed = { ...unpacked.payload, values: [] }
+        const carried: Sealed = { ...unpacked.payload, generation, values: [] }
         return { kind: 'valid', carried }
       },
       toSetCookies: (carried, header) => envelope.toSetCookies(carried ? (carried as Sealed).values : [], header),
@@ -103,21 +103,24 @@ export class CookieStore implements Store {
       // Nobody knows which of two tokens is the newer one, so that there is nothing to rotate, nor a first use of anything.
       if (change.confirm) return { outcome: 'gone' }
       const { rotate: _, ...rest } = change
-      return this.#sealed(applyChange(carried?.record, false, rest), 0)
+      return this.#sealed(applyChange(carried?.record, false, rest), rest, 0)
     }
     await revocations.fresh()
-    if (!carried)
-      return this.#sealed(applyChange(undefined, revocations.isEnded(change.key), change), revocations.epoch)
-    if (!change.login && !change.rotate && !change.confirm) {
-      return this.#sealed(applyChange(revocations.present(carried), false, change), carried.epoch)
+    if (!carried) {
+      const application = applyChange(undefined, revocations.isEnded(change.key), change)
+      return this.#sealed(application, change, revocations.epoch)
     }
-    return revocations.commit(carried, change, (application, epoch) => this.#sealed(application, epoch))
+    if (!change.login && !change.rotate && !change.confirm) {
+      return this.#sealed(applyChange(revocations.present(carried), false, change), change, carried.epoch)
+    }
+    return revocations.commit(carried, change, (application, epoch) => this.#sealed(application, change, epoch))
   }
 
-  #sealed({ result, record }: ReturnType<typeof applyChange>, epoch: number): ChangeResult {
+  #sealed({ result, record }: Application, change: Change, epoch: number): ChangeResult {
     if (!record || result.outcome !== 'applied') return result
     const payload = { record, absoluteEnd: record.startedAt + this.#context.absoluteTimeoutMs, epoch }
-    const carried: Sealed = { ...payload, values: this.#envelope.pack(payload) }
+    const generation = change.login ? result.generation : change.generation
+    const carried: Sealed = { ...payload, generation, values: this.#envelope.pack(payload) }
     return { ...result, carried }
   }
 }
