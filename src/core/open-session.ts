@@ -193,7 +193,12 @@ export class OpenSession<Data extends object> implements Session<Data> {
   async adopt({ data, user }: Adoption): Promise<void> {
     await this.#turn(async () => {
       for (const [name, value] of Object.entries(data)) this.#fields.set(name, value)
-      await this.#create(user === undefined ? {} : { user })
+      try {
+        await this.#create(user === undefined ? {} : { user })
+      } catch (error) {
+        if (!(error instanceof SojournError) || error.status === 503) throw error
+        await this.#leaveDeadSession() // what does not fit here must not fail every request of its client
+      }
     })
   }
 

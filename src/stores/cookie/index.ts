@@ -9,6 +9,7 @@
 import { type Duration, type StoreContext, type StoreDefinition, toMilliseconds } from '../../core/index.ts'
 import type { FeedSettings } from './end-feed.ts'
 import { CHUNKS_MAX, FEED_LOST_AFTER_MS, LEASE_MS, LEASE_MS_MAX } from './limits.ts'
+import type { OldCookies } from './old-cookies.ts'
 import { Revocations } from './revocations.ts'
 import { CookieStore } from './store.ts'
 
@@ -52,9 +53,16 @@ export interface CookieStoreOptions {
    * session that ended elsewhere meanwhile. Default: `'30s'`.
    */
   feedLostAfter?: Duration | undefined
+
+  /**
+   * Sessions of another library, `ironSession(…)` or `fastifySecureSession(…)`: where a client has such a cookie and none of
+   * ours, its session is taken over and sealed anew, and the old cookie is cleared. Until this option is taken out again a
+   * kept copy of an old cookie can be taken over once more, after a logout too. Default: none.
+   */
+  migrateFrom?: OldCookies | readonly OldCookies[] | undefined
 }
 
-const OPTION_NAMES = ['compress', 'chunks', 'revocations', 'lease', 'onFeedLost', 'feedLostAfter']
+const OPTION_NAMES = ['compress', 'chunks', 'revocations', 'lease', 'onFeedLost', 'feedLostAfter', 'migrateFrom']
 
 /**
  * Seals each session with XAES-256-GCM into a cookie beside the token's. Nothing to run and nothing to lose; every node
@@ -83,7 +91,9 @@ export function cookieStore(options: CookieStoreOptions = {}): StoreDefinition {
     throw new TypeError(`chunks is a whole number from 1 to ${CHUNKS_MAX}`)
   }
   const openRevocations = toRevocations(options)
-  const settings = { compress: compress === 'auto', chunks }
+  const { migrateFrom = [] } = options
+  const oldCookies = 'read' in migrateFrom ? [migrateFrom] : migrateFrom
+  const settings = { compress: compress === 'auto', chunks, oldCookies }
   return {
     name: 'cookie',
     shared: true,
@@ -110,3 +120,7 @@ function toRevocations(options: CookieStoreOptions): ((context: StoreContext) =>
     return new Revocations(revocations.open(context), settings, context)
   }
 }
+
+export { ironSession, type IronSessionOptions } from './iron-session.ts'
+export { fastifySecureSession, type FastifySecureSessionOptions } from './secure-session.ts'
+export type { OldCookieOptions, OldCookies } from './old-cookies.ts'

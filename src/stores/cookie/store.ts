@@ -14,13 +14,16 @@ import {
   type Store,
   type StoreContext,
 } from '../../core/index.ts'
+import { Adopter } from './adopter.ts'
 import { Envelope } from './envelope.ts'
+import type { OldCookies } from './old-cookies.ts'
 import { type Presented, Revocations } from './revocations.ts'
 
 /** The options of a {@link CookieStore}, defaults filled in. */
 export interface CookieSettings {
   readonly compress: boolean
   readonly chunks: number
+  readonly oldCookies: readonly OldCookies[]
 }
 
 /** A session as its client carries it: what is sealed, what was presented with it, and the values of its cookies once it was sealed. */
@@ -42,6 +45,7 @@ export class CookieStore implements Store {
     const envelope = new Envelope({ ...settings, keyRing: context.keyRing, cookie: context.cookie })
     this.#envelope = envelope
     this.#revocations = revocations
+    const adopter = new Adopter(settings.oldCookies, context)
     this.carried = {
       read(key, generation, header): CarriedReading {
         const unpacked = envelope.unpack(key, header)
@@ -49,7 +53,11 @@ export class CookieStore implements Store {
         const carried: Sealed = { ...unpacked.payload, generation, values: [] }
         return { kind: 'valid', carried }
       },
-      toSetCookies: (carried, header) => envelope.toSetCookies(carried ? (carried as Sealed).values : [], header),
+      toSetCookies: (carried, header) => [
+        ...envelope.toSetCookies(carried ? (carried as Sealed).values : [], header),
+        ...adopter.toClearCookies(header),
+      ],
+      adopt: (header) => adopter.adopt(header),
     }
   }
 
