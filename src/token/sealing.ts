@@ -8,6 +8,8 @@ import { createXaes, XAES_NONCE_BYTES, XAES_TAG_BYTES } from './xaes.ts'
  */
 const FORMAT = 1
 const HEAD_BYTES = 3
+/** A seal is bound to a session's key, which has 43 characters. */
+const BOUND_TO_BYTES_MAX = 64
 const OVERHEAD_BYTES: number = HEAD_BYTES + XAES_NONCE_BYTES + XAES_TAG_BYTES
 
 /** What a presented seal says. */
@@ -37,8 +39,14 @@ export interface SealCodec {
 export function createSealCodec(ring: KeyRing, purpose: string, name: string): SealCodec {
   const ciphers = ring.all.map(({ id, derive }) => ({ id, cipher: createXaes(derive('seal')) }))
   const [sealer] = ciphers
-  const context = `${purpose}\0${name}\0`
-  const additionalOf = (head: Buffer, boundTo: string): Buffer => Buffer.concat([head, Buffer.from(context + boundTo)])
+  const context = Buffer.from(`${purpose}\0${name}\0`)
+  const boundToAt = HEAD_BYTES + context.length
+  const scratch = Buffer.concat([Buffer.alloc(HEAD_BYTES), context], boundToAt + BOUND_TO_BYTES_MAX)
+  const additionalOf = (head: Buffer, boundTo: string): Buffer => {
+    if (boundTo.length > BOUND_TO_BYTES_MAX) throw new RangeError('a seal is bound to a short text')
+    head.copy(scratch)
+    return scratch.subarray(0, boundToAt + scratch.write(boundTo, boundToAt, 'latin1'))
+  }
   let nonces = Buffer.alloc(0)
 
   /** Random bytes drawn many at a time: one call for each nonce costs more than the encryption of a small session. */

@@ -15,7 +15,11 @@ export const XAES_NONCE_BYTES = 24
 export const XAES_TAG_BYTES = 16
 
 const ALGORITHM = 'aes-256-gcm'
+/** Without it Node would take shorter tags. */
+const TAG = { authTagLength: XAES_TAG_BYTES }
 const BLOCK_BYTES = 16
+const PREFIX_BYTES = 4
+const KEY_NONCE_BYTES = 12
 
 /** @param key 32 bytes */
 export function createXaes(key: Buffer): Xaes {
@@ -23,16 +27,19 @@ export function createXaes(key: Buffer): Xaes {
   const ecb = createCipheriv('aes-256-ecb', createSecretKey(key), null).setAutoPadding(false)
   const mask = maskOf(ecb.update(Buffer.alloc(BLOCK_BYTES)))
 
-  /** CMAC (SP 800-108 in counter mode) of two single blocks that differ in their counter. */
+  /** The blocks 00 01 58 00 and 00 02 58 00, each followed by half the nonce, xored with K1: written again for each nonce. */
+  const blocks = Buffer.alloc(2 * BLOCK_BYTES)
+  for (const block of [0, 1]) {
+    const prefix = [0, block + 1, 0x58, 0]
+    for (const [index, byte] of prefix.entries()) blocks[block * BLOCK_BYTES + index] = byte ^ (mask[index] ?? 0)
+  }
+
+  /** CMAC of both blocks (SP 800-108 in counter mode). */
   const deriveKey = (nonce: Buffer): KeyObject => {
-    const blocks = Buffer.alloc(2 * BLOCK_BYTES)
-    for (let block = 0; block < 2; block++) {
-      const at = block * BLOCK_BYTES
-      blocks.set([0, block + 1, 0x58, 0], at)
-      nonce.copy(blocks, at + 4, 0, 12)
-      for (let index = 0; index < BLOCK_BYTES; index++) {
-        blocks[at + index] = (blocks[at + index] ?? 0) ^ (mask[index] ?? 0)
-      }
+    for (let index = 0; index < KEY_NONCE_BYTES; index++) {
+      const byte = (nonce[index] ?? 0) ^ (mask[PREFIX_BYTES + index] ?? 0)
+      blocks[PREFIX_BYTES + index] = byte
+      blocks[BLOCK_BYTES + PREFIX_BYTES + index] = byte
     }
     return createSecretKey(ecb.update(blocks)) // a cipher made from a raw key costs ten times as much
   }
@@ -40,9 +47,11 @@ export function createXaes(key: Buffer): Xaes {
   return {
     seal(nonce, plaintext, additional) {
       checkNonce(nonce)
-      const cipher = createCipheriv(ALGORITHM, deriveKey(nonce), nonce.subarray(12), { authTagLength: XAES_TAG_BYTES })
+      const cipher = createCipheriv(ALGORITHM, deriveKey(nonce), nonce.subarray(KEY_NONCE_BYTES), TAG)
       cipher.setAAD(additional)
-      return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
+      const ciphertext = cipher.update(plaintext)
+      cipher.final() // empty in GCM
+      return Buffer.concat([ciphertext, cipher.getAuthTag()])
     },
 
     open(nonce, sealed, additional) {
@@ -50,7 +59,7 @@ export function createXaes(key: Buffer): Xaes {
       const end = sealed.length - XAES_TAG_BYTES
       if (end < 0) return undefined
       const key = deriveKey(nonce)
-      const decipher = createDecipheriv(ALGORITHM, key, nonce.subarray(12), { authTagLength: XAES_TAG_BYTES })
+      const decipher = createDecipheriv(ALGORITHM, key, nonce.subarray(KEY_NONCE_BYTES), TAG)
       decipher.setAAD(additional).setAuthTag(sealed.subarray(end))
       const plaintext = decipher.update(sealed.subarray(0, end))
       try {
