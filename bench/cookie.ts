@@ -108,6 +108,12 @@ async function compareCompression(plain: Buffer, rounds: number): Promise<void> 
   console.log(toTable(['way', 'bytes', 'characters sealed', 'time to pack', 'time to unpack'], rows))
 }
 
+const headerOf = (values: readonly string[]): string => `__Host-sid-d=${values[0] ?? ''}`
+
+/** How many times as fast as another. */
+const speed = (times: Map<string, number>, name: string, other: string): string =>
+  ((times.get(other) ?? 0) / (times.get(name) ?? 1)).toFixed(2)
+
 async function compareSeals(data: object, rounds: number): Promise<void> {
   const text = JSON.stringify(data)
   const ring = createKeyRing(SECRET)
@@ -117,7 +123,6 @@ async function compareSeals(data: object, rounds: number): Promise<void> {
   const payload = payloadOf(sessionKey, data)
   const settings = { keyRing: ring, cookie: toCookiePolicy(), chunks: 1 }
   const [plain, packed] = [false, true].map((compress) => new Envelope({ ...settings, compress }))
-  const headerOf = (values: readonly string[]): string => `__Host-sid-d=${values[0] ?? ''}`
   const sealed = {
     aes: sealAes(text),
     plain: headerOf(plain?.pack(payload) ?? []),
@@ -161,8 +166,6 @@ async function compareSeals(data: object, rounds: number): Promise<void> {
     'sojourn, compressed': `${sealed.packed.length - 13} and a token of ${token}`,
     'iron-session': String(sealed.iron.length),
   }
-  const speed = (times: Map<string, number>, name: string, other: string): string =>
-    ((times.get(other) ?? 0) / (times.get(name) ?? 1)).toFixed(2)
   const rows = [...sealing.keys()].map((name) => [
     name,
     lengths[name] ?? '',

@@ -1,5 +1,6 @@
 import * as crypto from 'node:crypto'
 import { createRequire } from 'node:module'
+import type * as Ciphers from '@noble/ciphers/salsa.js'
 import { type Duration, toMilliseconds } from '../../core/index.ts'
 import { type OldCookieOptions, type OldCookies, parseObject } from './old-cookies.ts'
 
@@ -66,9 +67,9 @@ function loadOpener(): (key: Uint8Array, nonce: Uint8Array, box: Uint8Array) => 
 }
 
 /** Loaded when it is asked for, since nobody else needs it. */
-function loadCiphers(): typeof import('@noble/ciphers/salsa.js') {
+function loadCiphers(): typeof Ciphers {
   try {
-    return createRequire(import.meta.url)('@noble/ciphers/salsa.js') as typeof import('@noble/ciphers/salsa.js')
+    return createRequire(import.meta.url)('@noble/ciphers/salsa.js') as typeof Ciphers
   } catch (error) {
     throw new TypeError(
       'fastifySecureSession needs the package @noble/ciphers; install it: npm install @noble/ciphers',

@@ -17,7 +17,7 @@ import {
 import { Adopter } from './adopter.ts'
 import { Envelope } from './envelope.ts'
 import type { OldCookies } from './old-cookies.ts'
-import { type Presented, Revocations } from './revocations.ts'
+import type { Presented, Revocations } from './revocations.ts'
 
 /** The options of a {@link CookieStore}, defaults filled in. */
 export interface CookieSettings {

@@ -100,7 +100,7 @@ suite('forged cookies', () => {
         assert.equal((await mixed.look(sessions)).isNew, true, name)
       }
     }
-    for (const name of [...client.cookies.keys()]) {
+    for (const name of client.cookies.keys()) {
       const missing = client.copy()
       missing.cookies.delete(name)
       assert.equal((await missing.look(sessions)).isNew, true, `without ${name}`)

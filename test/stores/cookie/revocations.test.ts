@@ -24,20 +24,21 @@ function createShared(): Shared {
       shared: true,
       open(context) {
         const store = share().open(context)
-        const through = async <T>(run: () => Promise<T>): Promise<T> => {
-          await switches?.gate
-          if (switches?.isDown) throw new Error('the store is down')
-          return run()
-        }
         const gated: Store = {
           ...store,
-          read: (key) => through(() => store.read(key)),
-          apply: (change) => through(() => store.apply(change)),
+          read: (key) => through(switches, () => store.read(key)),
+          apply: (change) => through(switches, () => store.apply(change)),
         }
         return gated
       },
     }),
   }
+}
+
+async function through<T>(switches: Switches | undefined, run: () => Promise<T>): Promise<T> {
+  await switches?.gate
+  if (switches?.isDown) throw new Error('the store is down')
+  return run()
 }
 
 /** Nodes on one store of revocations, with one clock. */
@@ -231,7 +232,9 @@ suite('revocations of sealed sessions', () => {
   })
 
   test('revocations without an absolute timeout are refused at start, since an end could never be forgotten', () => {
-    const make = (): unknown => makeSessions({ revocations: memoryStore() }, { absoluteTimeout: Infinity })
-    assert.throws(make, { name: 'TypeError', message: /finite absoluteTimeout/ })
+    assert.throws(() => makeSessions({ revocations: memoryStore() }, { absoluteTimeout: Infinity }), {
+      name: 'TypeError',
+      message: /finite absoluteTimeout/,
+    })
   })
 })

@@ -52,10 +52,11 @@ suite('the size of sealed cookies', () => {
       field: 'blob',
       message: /"blob" \(5006 bytes\), "list" \(/,
     }
-    const change = (session: { data: Record<string, unknown> }): void => {
-      session.data = { small: 'x', list: [noise(40), noise(40)], blob: noise(5_000), tiny: 1 }
-    }
-    await assert.rejects(client.visit(sessions, change), tooLarge)
+    const data = { small: 'x', list: [noise(40), noise(40)], blob: noise(5_000), tiny: 1 }
+    await assert.rejects(
+      client.visit(sessions, (s) => void (s.data = data)),
+      tooLarge,
+    )
     const updating = client.visit(sessions, (s) => s.update('blob', () => noise(5_000)))
     await assert.rejects(updating, {
       code: 'session_too_large',
