@@ -214,11 +214,6 @@ async function measureEnds(rounds: number): Promise<void> {
     ...['none', 'many'].map((name) => (times.get(name) ?? 0).toFixed(2)),
   ]
   console.log(toTable(['ended sessions', 'resident bytes each', 'µs to ask with none', 'µs to ask with all'], [row]))
-  const forgetting = process.hrtime.bigint()
-  many.forget(now + 86_400_000)
-  console.log(
-    `Forgetting all at once took ${Number(process.hrtime.bigint() - forgetting) / 1e6} ms; ${many.size} left.`,
-  )
 }
 
 function mapValues<A, B>(record: Readonly<Record<string, A>>, to: (value: A, name: string) => B): Record<string, B> {

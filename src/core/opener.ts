@@ -45,7 +45,8 @@ export class Opener<Data extends object> {
     if (carriage?.kind === 'unknownSecret') return this.#blank({ detached: UNKNOWN_SECRET })
     if (carriage && carriage.kind !== 'valid') return this.#blank({ isPresented: true, presented })
     const carried = carriage ? { carried: carriage.carried } : {}
-    const record = await this.read(key, hint === undefined ? undefined : parseVersion(hint), carried)
+    const seen = hint === undefined || carriage ? undefined : parseVersion(hint) // of another store, where the session is here
+    const record = await this.read(key, seen, carried)
     if (!record) return this.#blank({ isPresented: true, presented })
 
     const initial = await this.#engine.initialFor(record.fields)

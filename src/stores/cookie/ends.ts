@@ -1,4 +1,5 @@
 import { CLEANING_MARGIN_MS, type SessionRecord } from '../../core/index.ts'
+import { FORGOTTEN_AT_ONCE } from './limits.ts'
 
 /** What of a session's tokens all nodes must agree on. */
 export type Generations = Pick<SessionRecord, 'generation' | 'pending' | 'floor' | 'retired'>
@@ -106,17 +107,20 @@ export class Ends {
     }
   }
 
-  /** Forgets what can concern no session that still lives. */
+  /** Forgets what can concern no session that still lives; some of it, so that no call takes long. */
   forget(now: number): void {
     const before = now - this.#keptMs
+    let left = FORGOTTEN_AT_ONCE
     for (const [key, at] of this.#ended) {
-      if (at * 1000 >= before) break
+      if (at * 1000 >= before || left === 0) break
       this.#ended.delete(key)
+      left -= 1
     }
     for (const map of [this.#generations, this.#users]) {
       for (const [name, { at }] of map) {
-        if (at >= before) break
+        if (at >= before || left === 0) break
         map.delete(name)
+        left -= 1
       }
     }
   }

@@ -38,3 +38,6 @@ export const POLLS_PER_LEASE = 3
 
 /** How long a node that lost the log goes on with what it knows, in milliseconds. */
 export const FEED_LOST_AFTER_MS = 30_000
+
+/** Ended sessions that one poll forgets: a few milliseconds, and more than a fleet ends between two polls. */
+export const FORGOTTEN_AT_ONCE = 10_000

@@ -214,6 +214,16 @@ suite('revocations of sealed sessions', () => {
     assert.deepEqual([ends.isEnded('a'), ends.isOver('ada', 1), ends.isEnded('b')], [false, false, true])
   })
 
+  test('one poll forgets a bounded number, and the next ones the rest', () => {
+    const ends = new Ends(1_000)
+    for (let n = 0; n < 25_000; n++) ends.take({ kind: 'ended', key: `k${n}`, at: 0 }, n)
+    const left = [1, 2, 3].map(() => {
+      ends.forget(100_000)
+      return ends.size
+    })
+    assert.deepEqual(left, [15_000, 5_000, 0])
+  })
+
   test('entries of the log are read as they were written, and those of a later version passed over', () => {
     const entries: Entry[] = [
       { kind: 'ended', at: 1_795_000_000_000, key: 'k-_9' },
