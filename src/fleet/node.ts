@@ -39,7 +39,7 @@ await runProgram<DemoNodeSettings>(async ({ name, port, settings: { store } }, s
       await sessions.close()
     },
     abandon() {
-      if (store.name === 'sqlite' && store.temporary !== undefined) {
+      if ('temporary' in store && store.temporary !== undefined) {
         rmSync(store.temporary, { recursive: true, force: true, maxRetries: 3 })
       }
     },
@@ -55,6 +55,11 @@ async function toStore(store: FleetStore, node: string): Promise<StoreDefinition
       const peers = Object.values(store.ports).map((port) => `127.0.0.1:${port}`)
       const listen = { host: '127.0.0.1', port: store.ports[node] ?? 0 }
       return (await import('../stores/mesh/index.ts')).meshStore({ listen, peers })
+    }
+    case 'cookie': {
+      const { sqliteStore } = await import('../stores/sqlite/index.ts')
+      const { cookieStore } = await import('../stores/cookie/index.ts')
+      return cookieStore({ revocations: sqliteStore({ path: store.path }) })
     }
     case 'sqlite':
       return (await import('../stores/sqlite/index.ts')).sqliteStore({ path: store.path })
