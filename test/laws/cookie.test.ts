@@ -1,6 +1,8 @@
+import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { proveLaws, storeExcuses } from '../../src/laws/index.ts'
+import { LawBrokenError, laws, proveLaws, storeExcuses } from '../../src/laws/index.ts'
+import type { StoreDefinition } from '../../src/core/index.ts'
 import { cookieStore } from '../../src/stores/cookie/index.ts'
 import { memoryStore } from '../../src/stores/memory/index.ts'
 import { freePorts } from '../support/ports.ts'
@@ -59,6 +61,24 @@ describe('cookie with revocations in the mesh, three processes,', async () => {
   const fleet = await startProcessFleet(3, 'cookie on mesh', (node) => places[node] ?? '')
   after(() => fleet[Symbol.asyncDispose]())
   proveLaws({ fleet, excuses: revocableExcuses, test: keeps })
+})
+
+describe('a deliberate fault of the revocations breaks a law:', () => {
+  const faults = {
+    'a logout does not wait for the lease of others': 'logout-slow-write',
+    'a login does not wait for the lease of others': 'old-token',
+    'a rotation does not wait for the lease of others': 'thief-before-owner',
+  }
+  for (const [title, seenBy] of Object.entries(faults)) {
+    test(title, async () => {
+      const shared = sharing(memoryStore())
+      // Said to be shared with nobody, so that nobody is waited for.
+      const store = (): StoreDefinition => cookieStore({ revocations: { ...shared(), shared: false }, lease: '1s' })
+      await using fleet = await startLocalFleet(2, store)
+      const law = laws.find(({ id }) => id === seenBy)
+      await assert.rejects(law?.run(fleet) ?? Promise.resolve(), (error: unknown) => error instanceof LawBrokenError)
+    })
+  }
 })
 
 function keeps(title: string, body: () => Promise<void>): void {
