@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { suite, test } from 'node:test'
 import { parseSetCookie } from 'cookie'
 import { SessionTooLargeError } from '../../../src/core/index.ts'
+import { withSession } from '../../../src/adapters/node.ts'
+import { portOf } from '../../support/ports.ts'
 import { cookieStore } from '../../../src/stores/cookie/index.ts'
 import { Client, makeSessions, noise } from './support.ts'
 
@@ -64,6 +68,25 @@ suite('the size of sealed cookies', () => {
     })
     assert.equal(client.header, before)
     assert.deepEqual((await client.look(sessions)).data, { small: 'x' })
+  })
+
+  test('too large is answered 413 before any header of the handler is sent, and no cookie is set', async () => {
+    const { sessions } = makeSessions()
+    const server = createServer(
+      withSession(sessions, (request, response) => {
+        sessions.of(request).data['blob'] = noise(5_000)
+        response.setHeader('x-handler', 'was here')
+        response.writeHead(200).end('done')
+      }),
+    ).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const response = await fetch(`http://127.0.0.1:${portOf(server)}/`)
+    assert.deepEqual(
+      [response.status, response.headers.getSetCookie(), response.headers.get('x-handler')],
+      [413, [], null],
+    )
+    server.close()
+    server.closeAllConnections()
   })
 
   test('a session that repeats itself is compressed, one that does not is not, and never is with never', async () => {
