@@ -8,7 +8,7 @@ type Shop = Sessions<{ theme: string; views: number; cart: Item[] }>
 /** The application takes its sessions from outside, so that its tests can give it others. */
 export function createApp(sessions: Shop): express.Express {
   const app = express()
-  app.get('/health', async (_req, res) => {
+  app.get('/healthz', async (_req, res) => {
     const health = await sessions.health()
     res.status(health.ok ? 200 : 503).json(health)
   })

@@ -48,9 +48,9 @@ function createMemory(): Sessions {
       const present = bytes && decodeRecord(bytes)
       const isEnded = present !== undefined && isTombstone(present)
       const { record } = applyChange(isEnded ? undefined : present, isEnded, change)
-      if (record && memory.put(encodeRecord(record), record.expiresAt) === 'full') throw new Error('full')
+      if (record) memory.put(encodeRecord(record), record.expiresAt)
     },
-    end: (tombstone) => void memory.put(encodeRecord(tombstone), tombstone.forgetAt, 'tombstone'),
+    end: (tombstone) => memory.put(encodeRecord(tombstone), tombstone.forgetAt, 'tombstone'),
     clean: (nowMs) => void memory.tick(nowMs, 4 * TURN_WRITES),
   }
 }

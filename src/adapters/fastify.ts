@@ -165,9 +165,10 @@ class Exchange<Data extends object> {
     })
   }
 
-  /** Appends a header, also to one that was set on the raw response, which Fastify would replace. */
+  /** Adds a header, also to cookies that were set on the raw response, which Fastify would replace. */
   #append(name: string, value: string): void {
     const { raw } = this.#reply
+    if (name !== 'set-cookie' && (this.#reply.getHeader(name) ?? raw.getHeader(name)) !== undefined) return
     const set = raw.getHeader(name)
     if (set !== undefined && this.#reply.getHeader(name) === set) this.#reply.header(name, [set].flat().map(String))
     this.#reply.header(name, value)

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { HeaderLine } from '../core/index.ts'
-import { applyHead, type Head, resetHead, takeHead } from './head.ts'
+import { addHeader, applyHead, type Head, resetHead, takeHead } from './head.ts'
 
 /** What a gate asks of its adapter. */
 export interface GateHooks {
@@ -39,13 +39,9 @@ interface Source {
   destroy?(): unknown
 }
 
-/**
- * What Node's `headersSent` and `writableEnded` read, and what makes a late `setHeader` throw. HTTP/2 has neither: there
- * a response looks begun only when it is.
- */
+/** What Node's `headersSent` reads, and what makes a late `setHeader` throw. HTTP/2 has it not: there a response looks begun only when it is. */
 interface Internals {
   _header: string | null
-  finished: boolean
 }
 
 const BEGUN = 'held back until the session is committed'
@@ -131,7 +127,8 @@ class Gate {
       if (!isEndable) return this.#original('end', args)
       this.#hold(() => this.#original('end', args), callback)
       this.#isEnded = true
-      if (this.#internals) this.#internals.finished = true
+      // Not Node's `finished`: a server that closes cuts the connections of responses that have it as idle ones.
+      if (this.#internals) Object.defineProperty(this.#response, 'writableEnded', { value: true, configurable: true })
       return this.#response
     }
     if (this.#mayPass()) return this.#original('end', args)
@@ -181,7 +178,7 @@ class Gate {
     const calls = this.#calls
     this.#calls = []
     try {
-      for (const [name, value] of lines) response.appendHeader(name, value)
+      for (const [name, value] of lines) addHeader(response, name, value)
       for (const { run } of calls) if (run() === false) this.#owesDrain = false // it will be emitted by Node
     } catch (error) {
       if (!response.headersSent) return this.#fail(error, lines)
@@ -196,7 +193,7 @@ class Gate {
     this.#state = 'failed'
     resetHead(response, this.#before, error)
     this.#standInFront() // what wrapped them later, as compression does, is done with its response and would swallow another
-    for (const [name, value] of lines) response.appendHeader(name, value)
+    for (const [name, value] of lines) addHeader(response, name, value)
     for (const source of this.#sources) source.unpipe?.(response)
     const abandon = (): void => this.#abandon(error)
     if (response.closed) process.nextTick(abandon)
@@ -213,7 +210,7 @@ class Gate {
   #reopen(): void {
     if (!this.#internals) return
     this.#internals._header = null
-    this.#internals.finished = false
+    Reflect.deleteProperty(this.#response, 'writableEnded')
   }
 
   /** The handler learns that nothing of its response was sent, as it would from a client that went away. */

@@ -36,6 +36,12 @@ export function statusOf(error: unknown): number {
   return typeof status === 'number' && status >= 400 && status <= 599 ? status : 500
 }
 
+/** Adds a header of the session to a response. What else than a cookie a handler set for itself stays. */
+export function addHeader(response: ServerResponse, name: string, value: string): void {
+  if (name === 'set-cookie') response.appendHeader(name, value)
+  else if (!response.hasHeader(name)) response.setHeader(name, value)
+}
+
 /** Sets {@link headersOf} an error. */
 export function setHeadersOf(response: ServerResponse, error: unknown): void {
   for (const [name, value] of Object.entries(headersOf(error))) response.setHeader(name, value)

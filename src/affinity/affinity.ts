@@ -22,6 +22,9 @@ export interface AffinityOptions {
   readonly now?: () => number
 }
 
+/** The headers of a request as Node has them: names in lower case, the lines of `Cookie` joined. */
+export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
+
 /**
  * The servers that one request may try, in order. Call {@link AffinityWalk.next}, try the server, report
  * how that went, and call it again after a failure. Every server is offered at most once.
@@ -38,18 +41,22 @@ export interface AffinityWalk<S extends AffinityServer = AffinityServer> {
 }
 
 /**
- * Decides which server serves which client, and remembers which servers failed. Both {@link ipHash} and
- * {@link roundRobin} make one, and `sojourn/gateway` accepts any.
+ * Decides which server serves which client, and remembers which servers failed. {@link ipHash},
+ * {@link roundRobin} and {@link ownerAffinity} make one, and `sojourn/gateway` accepts any.
  */
 export interface Affinity<S extends AffinityServer = AffinityServer> {
   /** The servers, in the order of the configuration. */
   readonly servers: readonly S[]
 
-  /** The server of a client, for one request that succeeds; `undefined` when every server is down or failed. */
-  choose(clientIp: string): S | undefined
+  /**
+   * The server of a client, for one request that succeeds; `undefined` when every server is down or failed.
+   *
+   * @param headers the request's, for an affinity that looks at them
+   */
+  choose(clientIp: string, headers?: RequestHeaders): S | undefined
 
-  /** Begins one request, which may try several servers. */
-  begin(clientIp: string): AffinityWalk<S>
+  /** Begins one request, which may try several servers. The parameters are those of {@link Affinity.choose}. */
+  begin(clientIp: string, headers?: RequestHeaders): AffinityWalk<S>
 
   /** Takes a server out (or back in) for requests that begin later; the hash still counts it. Throws for an unknown name. */
   setDown(name: string, down: boolean): void

@@ -2,7 +2,7 @@ import { describeExit } from '../fleet/child.ts'
 import { controlFleet } from '../fleet/control.ts'
 import { type FleetAffinity, startFleet, toNodeNames } from '../fleet/fleet.ts'
 import type { DemoNodeSettings } from '../fleet/node.ts'
-import { type FleetStoreName, openFleetStore } from '../fleet/stores.ts'
+import { type FleetStore, type FleetStoreName, openFleetStore, toMeshAddress } from '../fleet/stores.ts'
 import { takeTour, TourError } from '../fleet/tour.ts'
 import type { Surroundings } from './run.ts'
 
@@ -34,7 +34,7 @@ export async function runDemo(options: DemoOptions, { stdout, stderr, signal }: 
     await using place = await openFleetStore({ name: store, nodes: toNodeNames(nodes), folder, redisUrl, onOutput })
     signal.throwIfAborted()
     const settings = { store: place.store } satisfies DemoNodeSettings
-    await using fleet = await startFleet({ nodes, settings, affinity, port, onOutput })
+    await using fleet = await startFleet({ nodes, settings, affinity, port, mesh: toMesh(place.store), onOutput })
     signal.throwIfAborted()
     fleet.on('down', ({ name, pid }, exit, asked) => {
       if (!asked) complain(`${name} (pid ${pid}) ended by itself: ${describeExit(exit)}`)
@@ -58,6 +58,11 @@ export async function runDemo(options: DemoOptions, { stdout, stderr, signal }: 
     complain(`sojourn demo: ${error instanceof TourError ? 'failed at ' : ''}${message}`)
     return 1
   }
+}
+
+function toMesh(store: FleetStore): Record<string, string> | undefined {
+  if (store.name !== 'mesh') return undefined
+  return Object.fromEntries(Object.entries(store.ports).map(([name, port]) => [name, toMeshAddress(port)]))
 }
 
 /** Settles as the task does, or rejects at once when the signal comes. */

@@ -18,5 +18,7 @@ process.exitCode = await run({
   argv: process.argv.slice(2),
   stdout: process.stdout,
   stderr: process.stderr,
+  stdin: process.stdin,
+  env: process.env,
   signal: interrupted.signal,
 })

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { cac, type CAC } from 'cac'
-import { FLEET_AFFINITIES } from '../fleet/fleet.ts'
-import { FLEET_STORES } from '../fleet/stores.ts'
+import { FLEET_AFFINITIES, type FleetAffinity } from '../fleet/fleet.ts'
+import { FLEET_STORES, type FleetStoreName } from '../fleet/stores.ts'
 import { type DemoOptions, runDemo } from './demo.ts'
+import { checkKeys, HOW_TO_GIVE_SECRETS, makeKey } from './keys.ts'
 import { oneOf, only, UsageError, wholeNumber } from './options.ts'
 
 /** Where a program of the command line reads and writes. */
@@ -11,6 +12,10 @@ export interface Surroundings {
   readonly argv: readonly string[]
   readonly stdout: { write(text: string): unknown }
   readonly stderr: { write(text: string): unknown }
+  /** What is piped in. Default: nothing. */
+  readonly stdin?: AsyncIterable<unknown> & { readonly isTTY?: boolean }
+  /** Default: no variables. */
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** Aborted when the program is to end, as by Ctrl-C. */
   readonly signal: AbortSignal
 }
@@ -19,13 +24,15 @@ export interface Surroundings {
 export async function run(surroundings: Surroundings): Promise<number> {
   const { argv, stderr } = surroundings
   try {
-    const cli = createCli((options) => runDemo(options, surroundings))
+    const cli = createCli(surroundings)
     const { options } = cli.parse(['node', 'sojourn', ...argv], { run: false })
     if (options['help'] || options['version']) return 0
     if (!cli.matchedCommand) {
       const [command] = cli.args
       throw new UsageError(
-        command === undefined ? 'a command is missing: sojourn demo' : `there is no command ${command}`,
+        command === undefined
+          ? 'a command is missing: sojourn demo, sojourn keys new, sojourn keys check'
+          : `there is no command ${command}`,
       )
     }
     return await cli.runMatchedCommand()
@@ -36,20 +43,32 @@ export async function run(surroundings: Surroundings): Promise<number> {
   }
 }
 
-function createCli(demo: (options: DemoOptions) => Promise<number>): CAC {
+function createCli(surroundings: Surroundings): CAC {
   const cli = cac('sojourn')
   cli
     .command('demo', 'Start a fleet of nodes that share sessions, visit it, and serve its page')
     .option('--nodes <count>', 'How many nodes, 2 to 16', { default: 3 })
-    .option('--store <name>', `Where the sessions live: ${FLEET_STORES.join(', ')}`, { default: 'sqlite' })
-    .option('--affinity <name>', `How the gateway chooses a node: ${FLEET_AFFINITIES.join(', ')}`, {
-      default: 'ip-hash',
-    })
+    .option('--store <name>', `Where the sessions live: ${FLEET_STORES.join(', ')}`, { default: 'mesh' })
+    .option(
+      '--affinity <name>',
+      `How the gateway chooses a node: ${FLEET_AFFINITIES.join(', ')} (default: owner on the mesh, else ip-hash)`,
+    )
     .option('--port <port>', 'Port of the gateway; the next free one where it is taken', { default: 8080 })
     .option('--redis-url <url>', 'With --store redis: a Redis that is there already')
     .option('--data <folder>', 'With --store sqlite: keep the file in this folder')
     .option('--once', 'End after the visit; exit code 0, or 1 where a step failed')
-    .action((options: Record<string, unknown>) => demo(toDemoOptions(options)))
+    .action((options: Record<string, unknown>) => runDemo(toDemoOptions(options), surroundings))
+  cli
+    .command(
+      'keys <new|check> [...none]',
+      'Make a secret; or check those on standard input or, where nothing is piped, in SESSION_SECRET',
+    )
+    .action((action: unknown, rest: readonly unknown[]) => {
+      const chosen = oneOf('sojourn keys', action, ['new', 'check'])
+      // Without its text, which is a secret, most likely.
+      if (rest.length > 0) throw new UsageError(`keys ${chosen} takes nothing more; ${HOW_TO_GIVE_SECRETS}`)
+      return chosen === 'new' ? makeKey(surroundings) : checkKeys(surroundings)
+    })
   cli.help()
   cli.version(version())
   return cli
@@ -64,13 +83,20 @@ function toDemoOptions(options: Record<string, unknown>): DemoOptions {
   }
   return {
     store,
-    affinity: oneOf('--affinity', options['affinity'], FLEET_AFFINITIES),
+    affinity: toAffinity(store, options['affinity']),
     nodes: wholeNumber('--nodes', options['nodes'], 2, 16),
     port: wholeNumber('--port', options['port'], 0, 65_535),
     redisUrl,
     folder: only('--data', options['data'], store === 'sqlite' ? undefined : '--store sqlite'),
     once: options['once'] === true,
   }
+}
+
+function toAffinity(store: FleetStoreName, value: unknown): FleetAffinity {
+  if (value === undefined) return store === 'mesh' ? 'owner' : 'ip-hash'
+  const affinity = oneOf('--affinity', value, FLEET_AFFINITIES)
+  if (affinity !== 'owner' || store === 'mesh') return affinity
+  throw new UsageError('--affinity owner goes only with --store mesh, where sessions have owners')
 }
 
 function isRedisUrl(text: string): boolean {

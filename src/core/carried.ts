@@ -29,6 +29,9 @@ export interface Adoption {
  * What it reads is authentic and the client's own, and may be older than what the client was last sent.
  */
 export interface CarriedSessions {
+  /** Whether tokens can be rotated, which needs a memory of the one that was used last. */
+  readonly rotates: boolean
+
   /**
    * @param generation that of the presented token
    * @param header the Cookie header
@@ -40,8 +43,9 @@ export interface CarriedSessions {
    * session, those that make it forget what it presented.
    *
    * @param header the Cookie header of the request
+   * @param lifeMs until the session's absolute end
    */
-  toSetCookies(carried: Carried | undefined, header: string): string[]
+  toSetCookies(carried: Carried | undefined, header: string, lifeMs: number): string[]
 
   /** A session of another library in this Cookie header. Its cookies are then forgotten with {@link toSetCookies}. */
   adopt?(header: string): Adoption | undefined

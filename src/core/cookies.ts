@@ -1,5 +1,5 @@
 import {
-  type CookiePolicy,
+  createIssue,
   formatVersion,
   toClearCookie,
   toSetCookie,
@@ -7,36 +7,43 @@ import {
   type Version,
 } from '../token/index.ts'
 import type { Carried, CarriedSessions } from './carried.ts'
+import type { Policy } from './policy.ts'
 import type { HeaderLine } from './session.ts'
 
 /** What a response tells the client to keep. */
 interface CookieState {
   /** The generation of the token to set. */
   token?: number | undefined
+  /** Whether others may be given that generation too, so that this one needs an issue of its own. */
+  isSuccessor?: boolean
   hint?: Version | undefined
   carried?: Carried | undefined
   clear?: true
 }
 
-/** The cookies of one response, until it takes them. */
-export class ResponseCookies {
-  readonly #policy: CookiePolicy
-  readonly #tokens: TokenCodec
-  readonly #carrying: CarriedSessions | undefined
-  readonly #presented: string
-  #state: CookieState
+/** Where sessions travel with their clients: who seals them, and the Cookie header of the request. */
+export interface Carriage {
+  readonly sessions: CarriedSessions
+  readonly header: string
+}
 
-  /** @param presented the Cookie header of the request */
+/** The cookies of one response, or what stands for them with another carrier, until it takes them. */
+export class ResponseCookies {
+  readonly #policy: Pick<Policy, 'cookie' | 'header'>
+  readonly #tokens: TokenCodec
+  readonly #carriage: Carriage | undefined
+  #state: CookieState = {}
+
   constructor(
-    { policy, tokens, carrying }: { policy: CookiePolicy; tokens: TokenCodec; carrying: CarriedSessions | undefined },
-    presented: string,
-    token: number | undefined,
+    policy: Pick<Policy, 'cookie' | 'header'>,
+    tokens: TokenCodec,
+    successor: number | undefined,
+    carriage?: Carriage,
   ) {
     this.#policy = policy
     this.#tokens = tokens
-    this.#carrying = carrying
-    this.#presented = presented
-    this.#state = { token }
+    this.#carriage = carriage
+    this.successor = successor
   }
 
   get token(): number | undefined {
@@ -45,12 +52,18 @@ export class ResponseCookies {
 
   set token(generation: number | undefined) {
     this.#state.token = generation
+    this.#state.isSuccessor = false
+  }
+
+  set successor(generation: number | undefined) {
+    this.#state.token = generation
+    this.#state.isSuccessor = true
   }
 
   /** What the client has seen: a session that it carries, or a hint of the version in the store. */
-  set seen(seen: { carried?: Carried; version: Version }) {
-    if (seen.carried) this.#state.carried = seen.carried
-    else this.#state.hint = seen.version
+  set seen({ carried, version }: { carried?: Carried | undefined; version: Version }) {
+    if (carried) this.#state.carried = carried
+    else this.#state.hint = version
   }
 
   /** Replaces all. */
@@ -58,17 +71,41 @@ export class ResponseCookies {
     this.#state = state
   }
 
-  /** The headers, once. Without a selector there is no token to set. */
-  take(selector?: Buffer): HeaderLine[] {
-    const { token, hint, carried, clear } = this.#state
-    const policy = this.#policy
+  /**
+   * The headers, once. Without a selector there is no token to set. What carries a token is for its client alone, so that
+   * no cache may keep it; adapters leave a `Cache-Control` that the handler set.
+   *
+   * @param lifeMs until the session's absolute end
+   */
+  take(selector: Buffer | undefined, lifeMs: number): HeaderLine[] {
+    const { token, isSuccessor, hint, carried, clear } = this.#state
     this.#state = {}
-    const lines: string[] = []
-    if (token !== undefined && selector)
-      lines.push(toSetCookie(policy, policy.name, this.#tokens.encode(selector, token)))
-    else if (clear) lines.push(toClearCookie(policy, policy.name), toClearCookie(policy, policy.hintName))
-    if (this.#carrying && (carried || clear)) lines.push(...this.#carrying.toSetCookies(carried, this.#presented))
-    if (hint) lines.push(toSetCookie(policy, policy.hintName, formatVersion(hint)))
-    return lines.map((line) => ['set-cookie', line])
+    const lines: HeaderLine[] = []
+    if (token !== undefined && selector) {
+      lines.push(...this.#giving(this.#tokens.encode(selector, token, isSuccessor ? createIssue() : 0), lifeMs))
+    } else if (clear) lines.push(...this.#clearing())
+    if (this.#carriage && (carried || clear)) {
+      const { sessions, header } = this.#carriage
+      for (const line of sessions.toSetCookies(carried, header, lifeMs)) lines.push(['set-cookie', line])
+    }
+    if (lines.length > 0) lines.push(['cache-control', 'no-store'])
+    if (hint) lines.push(this.#hinting(formatVersion(hint), lifeMs))
+    return lines
+  }
+
+  #giving(token: string, lifeMs: number): HeaderLine[] {
+    const { header, cookie } = this.#policy
+    return [header ? header.toToken(token) : ['set-cookie', toSetCookie(cookie, cookie.name, token, lifeMs)]]
+  }
+
+  #hinting(hint: string, lifeMs: number): HeaderLine {
+    const { header, cookie } = this.#policy
+    return header ? header.toHint(hint) : ['set-cookie', toSetCookie(cookie, cookie.hintName, hint, lifeMs)]
+  }
+
+  #clearing(): HeaderLine[] {
+    const { header, cookie } = this.#policy
+    if (header) return [header.toToken(''), header.toHint('')]
+    return [cookie.name, cookie.hintName].map((name) => ['set-cookie', toClearCookie(cookie, name)])
   }
 }

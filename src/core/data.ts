@@ -4,6 +4,7 @@ import { createDataProxy } from './data-proxy.ts'
 import { SessionTooLargeError, UnstorableValueError } from './errors.ts'
 import { FIELD_BYTES_MAX, FIELD_NAME_LENGTH_MAX, FIELDS_MAX } from './limits.ts'
 import type { StoredField } from './record.ts'
+import { RESERVED_PREFIX } from './use.ts'
 
 /** One field of a session in one request. */
 interface Field {
@@ -31,6 +32,8 @@ export type FieldChanges = ReadonlyMap<string, string | null>
  */
 export class SessionFields {
   readonly #fields = new Map<string, Field>()
+  /** Told of each assignment and removal. */
+  whenAssigned: (() => void) | undefined
   #proxy: object | undefined
 
   /**
@@ -86,6 +89,7 @@ export class SessionFields {
   }
 
   set(name: string, value: unknown): void {
+    this.whenAssigned?.()
     const field = this.#fields.get(name)
     if (field?.state === 'initial') field.baseline ??= encodeValue(name, field.value)
     if (field) Object.assign(field, { state: 'assigned', value })
@@ -93,6 +97,7 @@ export class SessionFields {
   }
 
   remove(name: string): void {
+    this.whenAssigned?.()
     const field = this.#fields.get(name)
     if (!field) return
     if (field.state === 'initial') field.baseline ??= encodeValue(name, field.value)
@@ -247,6 +252,12 @@ function isObject(value: unknown): boolean {
  * @throws UnstorableValueError for a value or a name that cannot be kept, SessionTooLargeError above 256 KiB
  */
 export function encodeField(name: string, value: unknown): string {
+  if (name.startsWith(RESERVED_PREFIX)) {
+    throw new UnstorableValueError(
+      name,
+      `session fields whose names begin with ${RESERVED_PREFIX} are not the application's`,
+    )
+  }
   if (name.length > FIELD_NAME_LENGTH_MAX || !name.isWellFormed()) {
     throw new UnstorableValueError(
       name.slice(0, FIELD_NAME_LENGTH_MAX),

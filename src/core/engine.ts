@@ -33,7 +33,7 @@ export class Engine<Data extends object> {
     this.logger = logger
     this.events = new EventBus(logger)
     const keyRing = createKeyRing(options.secret)
-    this.tokens = createTokenCodec(keyRing, this.policy.cookie.name)
+    this.tokens = createTokenCodec(keyRing, this.policy.header?.name ?? this.policy.cookie.name)
     this.#initial = options.initial
     this.#schema = options.schema
     const store = options.store.open({
@@ -46,6 +46,7 @@ export class Engine<Data extends object> {
       dropped: (key) => this.events.emit('ended', { key, user: null, reason: 'dropped' }),
     })
     this.carrying = store.carried
+    checkCarrying(this.carrying, this.policy)
     this.store = new StoreCalls(store, options.store.name, this.policy.deadlineMs, this.events)
   }
 
@@ -116,6 +117,15 @@ export class Engine<Data extends object> {
       const where = field === undefined ? 'the session' : `session field ${JSON.stringify(field)}`
       throw new SessionInvalidError(`${where} does not fit the schema: ${issue.message}`, field)
     }
+  }
+}
+
+/** @throws TypeError for what a session that travels with its client cannot do */
+function checkCarrying(carrying: CarriedSessions | undefined, policy: Policy): void {
+  if (!carrying) return
+  if (policy.header) throw new TypeError('a sealed session travels in cookies, which a header carrier does not have')
+  if (!carrying.rotates && Number.isFinite(policy.rotateEveryMs)) {
+    throw new TypeError('rotateEvery needs a memory of the token that was used last; give cookieStore its revocations')
   }
 }
 

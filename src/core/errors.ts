@@ -11,7 +11,6 @@ export type SojournErrorCode =
   | 'store_full'
   | 'store_timeout'
   | 'store_unavailable'
-  | 'unknown_secret'
   | 'unstorable_value'
   | 'unsupported'
 

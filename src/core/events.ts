@@ -13,12 +13,25 @@ export interface SessionEvents {
   login: { readonly key: string; readonly user: string }
   /** A session was ended through this node (`dropped`: by a bounded store under pressure; `invalid`: it did not fit the schema). */
   ended: { readonly key: string; readonly user: string | null; readonly reason: EndReason }
-  /** A token was used after its successor was presented and its grace had passed; the session was ended. */
-  stolen: { readonly key: string; readonly user: string | null; readonly generation: number }
+  /** Two use one session: a token came after another had taken its place, and every answer on its way had arrived. */
+  stolen: {
+    readonly key: string
+    readonly user: string | null
+    /** Of the token that came too late. */
+    readonly generation: number
+    /** Who sent it, by `clientLabel`; the owner or the thief. */
+    readonly presentedBy: string
+    /** Who was the first to use the token that had taken its place. Empty where the store does not know. */
+    readonly heldBy: string
+  }
   /** A request carried a token from before a login. */
   superseded: { readonly key: string }
-  /** The client has seen a newer version than any that the store has: the store lost changes. */
-  stale: { readonly key: string; readonly seen: Version; readonly stored: Version }
+  /**
+   * The client has seen a newer version than any that the store has: the store lost changes. With `stored: null` it has
+   * no such session: it lost it, or it has ended or timed out and this client still carries its cookies, which is common
+   * and not logged.
+   */
+  stale: { readonly key: string; readonly seen: Version; readonly stored: Version | null }
   /** Fields were assigned after the response had begun, and nobody saved them. */
   lateChange: { readonly key: string; readonly fields: readonly string[] }
   /** A request's changes were dropped, since its session had ended meanwhile. */
@@ -43,7 +56,7 @@ const LOGGED: Record<SessionEventName, { level: 'warn' | 'error'; message: strin
   ended: undefined,
   superseded: undefined,
   tokenRefused: undefined,
-  stolen: { level: 'warn', message: 'a token was used after its successor; the session was ended' },
+  stolen: { level: 'warn', message: 'two clients use one session: a copied token was seen' },
   stale: { level: 'warn', message: 'a client has seen a newer version than the store has: the store lost changes' },
   lateChange: { level: 'warn', message: 'session fields were assigned after the response had begun; call save()' },
   changeDropped: { level: 'warn', message: 'a session ended while a request was in flight; its changes were dropped' },
@@ -78,7 +91,7 @@ export class EventBus {
 
   emit<N extends SessionEventName>(name: N, event: SessionEvents[N]): void {
     this.counts[name] = (this.counts[name] ?? 0) + 1
-    const logged = LOGGED[name]
+    const logged = 'stored' in event && event.stored === null ? undefined : LOGGED[name]
     if (logged) this.#logger[logged.level](event, logged.message)
     for (const listener of this.#listeners.get(name) ?? []) {
       try {

@@ -9,14 +9,9 @@ export * from './limits.ts'
 export type { SessionsOptions } from './policy.ts'
 export * from './record.ts'
 export * from './register.ts'
+export type { RequestLike } from './request.ts'
 export type { HeaderLine, LoginOptions, Session } from './session.ts'
-export {
-  type Health,
-  openSessions,
-  type RequestLike,
-  type Sessions,
-  type SessionStats,
-  type SessionView,
-} from './sessions.ts'
+export { type Health, openSessions, type Sessions, type SessionStats, type SessionView } from './sessions.ts'
 export type { StandardSchema } from './standard-schema.ts'
 export * from './store.ts'
+export { USE_FIELD, withoutReserved } from './use.ts'

@@ -18,6 +18,9 @@ export const USER_LENGTH_MAX = 256
 /** Nodes whose last operation a record remembers. The oldest is forgotten first; a fleet larger than this still keeps every law but for a re-send older than 64 other nodes' changes. */
 export const OPERATION_SLOTS_MAX = 64
 
+/** What the store keeps to tell who uses a token, in UTF-16 units: an address and a user agent. */
+export const LABEL_LENGTH_MAX = 200
+
 /** Predecessors whose grace a record remembers. Older ones share the grace of the last, so that an honest client never suffers from many rotations. */
 export const RETIRED_MAX = 8
 

@@ -1,116 +1,56 @@
-import { compareVersions, createSelector, keyOfSelector } from '../token/index.ts'
-import type { Adoption, Carried } from './carried.ts'
-import { ResponseCookies } from './cookies.ts'
+import { compareVersions } from '../token/index.ts'
+import { checkLogin, checkUpdate, computed } from './arguments.ts'
+import type { Adoption } from './carried.ts'
 import { encodeField, type FieldChanges, SessionFields } from './data.ts'
 import type { Engine } from './engine.ts'
-import { SessionGoneError, SessionSupersededError, SojournError } from './errors.ts'
+import { SessionSupersededError, SojournError } from './errors.ts'
 import type { EndReason } from './events.ts'
-import { CONFLICTS_MAX, TOMBSTONE_MS, USER_LENGTH_MAX } from './limits.ts'
-import { nextEnd } from './policy.ts'
-import type { SessionRecord } from './record.ts'
+import { Life, type Opening, required } from './life.ts'
+import { CONFLICTS_MAX, TOMBSTONE_MS } from './limits.ts'
 import type { HeaderLine, LoginOptions, Session } from './session.ts'
-import type { Change, ChangeResult } from './store.ts'
-
-/** Where the session of a request stands. */
-type State =
-  /** Nothing is stored under its key. */
-  | { readonly kind: 'empty' }
-  | { readonly kind: 'live'; readonly record: RecordMeta }
-  /** The token is from before a login, or of a secret unknown here: reads as empty, and only `login` writes. */
-  | { readonly kind: 'detached'; readonly reason: () => SojournError }
-
-type RecordMeta = Pick<SessionRecord, 'version' | 'user' | 'startedAt' | 'createdAt' | 'lastSeenAt' | 'expiresAt'>
-
-/** How a session came out of `open`. */
-export interface Opening {
-  readonly selector?: Buffer
-  readonly key?: string
-  readonly generation?: number
-  readonly record?: SessionRecord
-  /** What the client carries, and the Cookie header that it sent. */
-  readonly carried?: Carried
-  readonly presented?: string
-  /** Taken over from another library. */
-  readonly adopted?: Adoption
-  /** Whether the client sent a token of ours. */
-  readonly isPresented?: boolean
-  /** The generation to hand out, where the client presented its predecessor. */
-  readonly successor?: number
-  /** Opened outside a request: changes are no use by the visitor. */
-  readonly unattended?: boolean
-  readonly detached?: () => SojournError
-  /** Stored fields that do not fit the schema: they take their initial value, or none. */
-  readonly resetFields?: readonly string[]
-  readonly initial: object
-}
 
 /** The only implementation of {@link Session}. What is not in that interface is for `Sessions` and the adapters. */
 export class OpenSession<Data extends object> implements Session<Data> {
   readonly #engine: Engine<Data>
-  readonly #openedAt: number
-  #state: State
+  readonly #life: Life<Data>
   readonly #fields: SessionFields
-  #selector: Buffer | undefined
-  #key: string | undefined
-  #generation: number
-  /** The grace of this generation's predecessor ends then. */
-  #graceEndsAt: number
-  readonly #cookies: ResponseCookies
-  #carried: Carried | undefined
   #isSent = false
   /** What this request has asked for and is not done. */
   #turnCount = 0
-  #isPresented: boolean
-  readonly #unattended: boolean
+  readonly #isPresented: boolean
 
   constructor(engine: Engine<Data>, opening: Opening) {
-    const { record, detached } = opening
     this.#engine = engine
-    this.#openedAt = engine.clock.now()
-    this.#selector = opening.selector
-    this.#key = opening.key
-    this.#generation = opening.generation ?? 1
-    this.#graceEndsAt = record?.retired[0] ?? 0
-    this.#fields = new SessionFields(record?.fields ?? new Map(), opening.initial)
-    this.#state = record
-      ? { kind: 'live', record }
-      : detached
-        ? { kind: 'detached', reason: detached }
-        : { kind: 'empty' }
+    this.#life = new Life(engine, opening)
+    this.#fields = new SessionFields(opening.record?.fields ?? new Map(), opening.initial)
     this.#isPresented = opening.isPresented ?? false
-    this.#unattended = opening.unattended ?? false
-    this.#carried = opening.carried
-    const { tokens, carrying } = engine
-    const setting = { policy: engine.policy.cookie, tokens, carrying }
-    this.#cookies = new ResponseCookies(setting, opening.presented ?? '', opening.successor)
     for (const name of opening.resetFields ?? []) this.#fields.reset(name, opening.initial)
     // `session.views = 1` for `session.data.views = 1` would be lost without a word.
     Object.preventExtensions(this)
   }
 
   get key(): string {
-    this.#selector ??= this.#key === undefined ? createSelector() : undefined
-    return (this.#key ??= keyOfSelector(this.#selector ?? createSelector()))
+    return this.#life.key
   }
 
   get isNew(): boolean {
-    return this.#state.kind !== 'live'
+    return this.#life.kind !== 'live'
   }
 
   get user(): string | null {
-    return this.#meta.user
+    return this.#life.meta.user
   }
 
   get createdAt(): Date {
-    return new Date(this.#meta.createdAt)
+    return new Date(this.#life.meta.createdAt)
   }
 
   get lastSeenAt(): Date {
-    return new Date(this.#meta.lastSeenAt)
+    return new Date(this.#life.meta.lastSeenAt)
   }
 
   get expiresAt(): Date {
-    return new Date(this.#meta.expiresAt)
+    return new Date(this.#life.meta.expiresAt)
   }
 
   get data(): Data {
@@ -131,22 +71,15 @@ export class OpenSession<Data extends object> implements Session<Data> {
     return this.#turn(() => this.#update(field, compute as (value: unknown) => unknown)) as Promise<Data[Name]>
   }
 
-  async login(user: string, options: LoginOptions = {}): Promise<void> {
-    if (typeof user !== 'string' || user === '' || user.length > USER_LENGTH_MAX || !user.isWellFormed()) {
-      throw new TypeError(
-        `login(user): a user is text of 1 to ${USER_LENGTH_MAX} characters; for a number give String(id)`,
-      )
-    }
-    const { data } = options
-    if (data !== undefined && data !== 'keep' && data !== 'reset') {
-      throw new TypeError("login(user, { data }): data is 'keep' or 'reset'")
-    }
+  async login(user: string, { data }: LoginOptions = {}): Promise<void> {
+    checkLogin(user, data)
     await this.#turn(async () => {
       this.#assertNotSent('login')
-      if (data === 'reset') this.#fields.replace(await this.#engine.initial())
-      if (this.#state.kind === 'live' && (await this.#loginLive(user))) return
-      if (this.#state.kind === 'live') await this.#leaveDeadSession()
-      if (this.#state.kind === 'detached') this.#becomeNew() // its data is `initial()` and what the handler assigned
+      const isAnother = this.user !== null && this.user !== user
+      if ((data ?? (isAnother ? 'reset' : 'keep')) === 'reset') this.#fields.replace(await this.#engine.initial())
+      if (this.#life.kind === 'live' && (await this.#loginLive(user))) return
+      if (this.#life.kind === 'live') await this.#leaveDeadSession()
+      if (this.#life.kind === 'detached') this.#life.becomeNew() // its data is `initial()` and what the handler assigned
       await this.#create({ user })
     })
   }
@@ -157,10 +90,9 @@ export class OpenSession<Data extends object> implements Session<Data> {
 
   async rotate(): Promise<void> {
     await this.#turn(async () => {
-      this.#assertAttached()
-      if (this.#state.kind !== 'live' || this.#engine.clock.now() <= this.#graceEndsAt) return
-      const result = this.#required(await this.#apply({ rotate: true }))
-      if (result.pending && result.generation === this.#generation) this.#cookies.token = result.generation + 1
+      this.#life.assertAttached()
+      this.#assertCarriable()
+      if (this.#life.mayRotate) required(await this.#life.rotate())
     })
   }
 
@@ -177,16 +109,17 @@ export class OpenSession<Data extends object> implements Session<Data> {
     // What only read does not wait for the writes of other requests.
     if (this.#engine.turns.isBusy(this.key) && this.#hasNothingToWrite) {
       this.#isSent = true
-      return this.#cookies.take()
+      return this.#life.takeHeaders()
     }
     await this.#turn(async () => {
-      const { version } = this.#meta
+      const { version } = this.#life.meta
       await this.#write('implicit')
-      const wroteNothing = compareVersions(version, this.#meta.version) === 0
-      if (wroteNothing && this.#cookies.token !== undefined) await this.#withdrawDeadToken(this.#cookies.token)
+      const wroteNothing = compareVersions(version, this.#life.meta.version) === 0
+      if (wroteNothing && this.#life.cookies.token !== undefined)
+        await this.#withdrawDeadToken(this.#life.cookies.token)
     })
     this.#isSent = true
-    return this.#selector ? this.#cookies.take(this.#selector) : this.#cookies.take()
+    return this.#life.takeHeaders()
   }
 
   /** Begins a session with what the client had with another library. */
@@ -202,9 +135,23 @@ export class OpenSession<Data extends object> implements Session<Data> {
     })
   }
 
-  /** Tells what was assigned after the response had begun and not saved. Call it when the response has ended. */
+  /** Tells what was assigned after the response had begun and not saved, then and from then on. Call it when the response has ended. */
   finish(): void {
     if (!this.#isSent) return
+    this.#tellLateChange()
+    let isAsked = false
+    this.#fields.whenAssigned = () => {
+      if (isAsked) return
+      isAsked = true
+      // A `save()` that follows has begun by then.
+      setImmediate(() => {
+        isAsked = false
+        if (this.#turnCount === 0) this.#tellLateChange()
+      })
+    }
+  }
+
+  #tellLateChange(): void {
     const fields = this.#fields.changedNames
     if (fields.length > 0) this.#engine.events.emit('lateChange', { key: this.key, fields })
   }
@@ -216,30 +163,17 @@ export class OpenSession<Data extends object> implements Session<Data> {
 
   /** A visitor without a session, for whom nobody has asked anything: no key was drawn yet. */
   get #isUntouched(): boolean {
-    return this.#state.kind === 'empty' && this.#key === undefined && !this.#fields.isChanged
+    return this.#life.kind === 'empty' && !this.#life.hasKey && !this.#fields.isChanged
   }
 
   get #hasNothingToWrite(): boolean {
-    return this.#turnCount === 0 && this.#cookies.token === undefined && !this.#touchIsDue && !this.#fields.isChanged
-  }
-
-  get #touchIsDue(): boolean {
-    const { policy, clock } = this.#engine
-    return this.#state.kind === 'live' && clock.now() - this.#state.record.lastSeenAt >= policy.touchEveryMs
-  }
-
-  get #meta(): RecordMeta {
-    if (this.#state.kind === 'live') return this.#state.record
-    const now = this.#openedAt
-    const expiresAt = nextEnd(this.#engine.policy, now, now)
-    return {
-      version: { incarnation: 0, sequence: 0 },
-      user: null,
-      startedAt: now,
-      createdAt: now,
-      lastSeenAt: now,
-      expiresAt,
-    }
+    return (
+      this.#turnCount === 0 &&
+      this.#life.cookies.token === undefined &&
+      !this.#life.touchIsDue &&
+      !this.#life.rotationIsDue &&
+      !this.#fields.isChanged
+    )
   }
 
   /** Runs a task when every earlier change of this node to this session is done. A logout or login in between may have changed the key. */
@@ -254,11 +188,9 @@ export class OpenSession<Data extends object> implements Session<Data> {
   }
 
   async #update(field: string, compute: (value: unknown) => unknown): Promise<unknown> {
-    if (typeof field !== 'string' || typeof compute !== 'function') {
-      throw new TypeError("update(field, compute) takes a field's name and a function: update('views', (n) => n + 1)")
-    }
-    this.#assertAttached()
-    if (this.#state.kind === 'empty') {
+    checkUpdate(field, compute)
+    this.#life.assertAttached()
+    if (this.#life.kind === 'empty') {
       const value = computed(field, compute, this.#fields.base(field).value)
       await this.#create({ computed: { [field]: value } })
       return value
@@ -268,12 +200,13 @@ export class OpenSession<Data extends object> implements Session<Data> {
       const next = computed(field, compute, value)
       const changes = new Map([[field, encodeField(field, next)]])
       await this.#check(changes, { [field]: next })
-      const result = await this.#apply({ fields: changes, ...(changed ? {} : { expect: { field, stamp } }) })
+      this.#assertCarriable()
+      const result = await this.#life.apply({ fields: changes, ...(changed ? {} : { expect: { field, stamp } }) })
       if (result.outcome === 'conflict') {
         this.#fields.updated(field, result.field)
         continue
       }
-      const { version } = this.#required(result)
+      const { version } = required(result)
       this.#fields.updated(field, { stamp: version, value: changes.get(field) ?? null })
       return next
     }
@@ -286,35 +219,33 @@ export class OpenSession<Data extends object> implements Session<Data> {
   }
 
   async #write(how: 'explicit' | 'implicit'): Promise<void> {
-    if (this.#state.kind === 'detached') {
-      if (this.#fields.isChanged) throw this.#state.reason()
+    if (this.#life.kind === 'detached') {
+      if (this.#fields.isChanged) this.#life.assertAttached()
       return
     }
-    if (this.#state.kind === 'empty') {
+    if (this.#life.kind === 'empty') {
       if (this.#fields.isChanged) await this.#create()
       return
     }
     const changes = this.#fields.changes()
-    if (changes.size === 0 && !this.#touchIsDue) return
+    const rotates = how === 'implicit' && this.#life.rotationIsDue
+    if (changes.size === 0 && !this.#life.touchIsDue && !rotates) return
     if (changes.size > 0) await this.#check(changes)
-    const result = await this.#apply({ fields: changes })
+    this.#assertCarriable()
+    const result = await (rotates ? this.#life.rotate({ fields: changes }) : this.#life.apply({ fields: changes }))
     if (result.outcome === 'applied') this.#fields.applied(changes, result.version)
-    else this.#cookies.set({})
+    else this.#life.cookies.set({})
     if (result.outcome === 'applied' || changes.size === 0) return
-    if (how === 'explicit' || result.outcome === 'superseded') this.#required(result)
+    if (how === 'explicit' || result.outcome === 'superseded') required(result)
     this.#engine.events.emit('changeDropped', { key: this.key, fields: [...changes.keys()] })
   }
 
   /** A request in flight across a later login, a logout or the first use of its successor must not put its token over the newer cookie. */
   async #withdrawDeadToken(token: number): Promise<void> {
-    const options = this.#carried ? { carried: this.#carried } : {}
-    const record = await this.#engine.store.call('read', (store) => store.read(this.key, options))
-    if (!record || token < record.floor || this.#isUsedSuccessor(token, record.generation)) this.#cookies.set({})
-  }
-
-  /** Whether a token that was to be handed out has been presented meanwhile, when the record is at `generation`. */
-  #isUsedSuccessor(token: number, generation: number): boolean {
-    return token > this.#generation && token <= generation
+    const { carried } = this.#life
+    const record = await this.#engine.store.call('read', (store) => store.read(this.key, carried ? { carried } : {}))
+    if (!record || token < record.floor || this.#life.isUsedSuccessor(token, record.generation))
+      this.#life.cookies.set({})
   }
 
   /** @param computed what `update` made of a field: it counts only once it is stored */
@@ -324,16 +255,11 @@ export class OpenSession<Data extends object> implements Session<Data> {
     for (const [field, value] of Object.entries(computed)) changes.set(field, encodeField(field, value))
     await this.#check(changes, computed, 'all')
     const login = user === undefined ? {} : { login: { user } }
-    const { version, generation, carried } = this.#required(await this.#applyCreation({ fields: changes, ...login }))
-    const { now, expiresAt } = this.#times()
-    const record = { version, user: user ?? null, startedAt: now, createdAt: now, lastSeenAt: now, expiresAt }
-    this.#state = { kind: 'live', record }
+    const { version } = await this.#life.create({ fields: changes, ...login })
     this.#fields.applied(changes, version)
     for (const field of Object.keys(computed)) {
       this.#fields.updated(field, { stamp: version, value: changes.get(field) ?? null })
     }
-    this.#cookies.set({ token: generation })
-    this.#cookies.seen = carried ? { carried, version } : { version }
     this.#engine.events.emit('created', { key: this.key })
     if (user !== undefined) this.#engine.events.emit('login', { key: this.key, user })
   }
@@ -342,39 +268,32 @@ export class OpenSession<Data extends object> implements Session<Data> {
   async #loginLive(user: string): Promise<boolean> {
     const changes = this.#fields.changes()
     await this.#check(changes)
-    const result = await this.#apply({ fields: changes, login: { user } })
+    const result = await this.#life.login(user, { fields: changes })
     if (result.outcome !== 'applied') return false
     this.#fields.applied(changes, result.version)
-    this.#generation = result.generation
-    this.#graceEndsAt = 0
-    this.#cookies.token = result.generation
-    if (this.#state.kind === 'live') {
-      const { now, expiresAt } = this.#times()
-      this.#state = { kind: 'live', record: { ...this.#state.record, user, startedAt: now, expiresAt } }
-    }
     this.#engine.events.emit('login', { key: this.key, user })
     return true
   }
 
   async #end(reason: EndReason): Promise<void> {
-    this.#assertAttached()
+    this.#life.assertAttached()
     const { store, clock, events } = this.#engine
-    if (this.#state.kind === 'live') {
+    if (this.#life.kind === 'live') {
       const { key, user } = this
       const now = clock.now()
       const end = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS }
-      const generation = this.#unattended ? {} : { generation: this.#generation }
-      const result = await store.call('end', (store) => store.end({ ...end, ...generation }, this.#carried))
+      const generation = this.#life.isUnattended ? {} : { generation: this.#life.generation }
+      const result = await store.call('end', (store) => store.end({ ...end, ...generation }, this.#life.carried))
       if (result === 'superseded') throw new SessionSupersededError()
       if (result === 'ended') events.emit('ended', { key, user, reason })
     }
     await this.#becomeEmpty()
-    if (this.#isPresented) this.#cookies.set({ clear: true })
+    if (this.#isPresented) this.#life.cookies.set({ clear: true })
   }
 
   async #becomeEmpty(): Promise<void> {
     this.#fields.restart(await this.#engine.initial())
-    this.#becomeNew()
+    this.#life.becomeNew()
   }
 
   /** What it held may be another user's, so that no change of it goes into the session that `login` makes. */
@@ -384,72 +303,14 @@ export class OpenSession<Data extends object> implements Session<Data> {
     await this.#becomeEmpty()
   }
 
-  #becomeNew(): void {
-    this.#state = { kind: 'empty' }
-    this.#selector = createSelector()
-    this.#key = keyOfSelector(this.#selector)
-    this.#generation = 1
-    this.#graceEndsAt = 0
-    this.#carried = undefined
-    this.#cookies.set({})
-  }
-
-  #times(): { now: number; expiresAt: number } {
-    const now = this.#engine.clock.now()
-    const startedAt = this.#state.kind === 'live' ? this.#state.record.startedAt : now
-    return { now, expiresAt: nextEnd(this.#engine.policy, now, startedAt) }
-  }
-
-  async #apply(parts: Partial<Change>): Promise<ChangeResult> {
-    const { policy, store, carrying } = this.#engine
-    if (carrying) this.#assertNotSent('a change of a session that travels with its client')
-    const { now, expiresAt } = this.#times()
-    const change: Change = {
-      key: this.key,
-      operation: this.#engine.nextOperation(),
-      now,
-      expiresAt: parts.login ? nextEnd(policy, now, now) : expiresAt,
-      generation: this.#generation,
-      ...(this.#unattended ? { unattended: true } : {}),
-      ...parts,
-    }
-    const result = await store.call('apply', (store) => store.apply(change, this.#carried))
-    if (result.outcome === 'applied') this.#carried = result.carried
-    if (result.outcome === 'applied' && this.#state.kind === 'live') {
-      const used = this.#unattended ? {} : { lastSeenAt: now, expiresAt }
-      this.#state = { kind: 'live', record: { ...this.#state.record, version: result.version, ...used } }
-      this.#cookies.seen = result
-      const { token } = this.#cookies
-      if (token !== undefined && this.#isUsedSuccessor(token, result.generation)) this.#cookies.token = undefined
-    }
-    return result
-  }
-
-  /** A creation whose fate is unknown is not tried again under the same key, where it would find itself. */
-  async #applyCreation(parts: Partial<Change>): Promise<ChangeResult> {
-    try {
-      return await this.#apply({ create: true, ...parts })
-    } catch (error) {
-      this.#selector = createSelector()
-      this.#key = keyOfSelector(this.#selector)
-      throw error
-    }
-  }
-
-  /** @throws where the answer is not `applied` */
-  #required(result: ChangeResult): Extract<ChangeResult, { outcome: 'applied' }> {
-    if (result.outcome === 'applied') return result
-    throw result.outcome === 'superseded' ? new SessionSupersededError() : new SessionGoneError()
-  }
-
   async #check(changes: FieldChanges, replaced: object = {}, fields: FieldChanges | 'all' = changes): Promise<void> {
     this.#fields.checkSize(changes, this.#engine.policy.bytesMax)
     await this.#engine.assertValid(() => ({ ...this.#fields.toObject(), ...replaced }), fields)
   }
 
-  #assertAttached(): void {
-    if (this.#state.kind !== 'detached') return
-    throw this.#state.reason()
+  /** What travels with its client can change only while the client is still to be told. */
+  #assertCarriable(): void {
+    if (this.#engine.carrying) this.#assertNotSent('a change of a session that travels with its client')
   }
 
   #assertNotSent(what: string): void {
@@ -460,14 +321,4 @@ export class OpenSession<Data extends object> implements Session<Data> {
       `${what} sets a cookie, and the response has begun already; do it before the first byte`,
     )
   }
-}
-
-/** @throws TypeError for a promise: `compute` may be called again, and what it has awaited would be stale by then */
-function computed(field: string, compute: (value: unknown) => unknown, value: unknown): unknown {
-  const result = compute(value)
-  if (!(result instanceof Promise)) return result
-  result.catch(() => {})
-  throw new TypeError(
-    `update(${JSON.stringify(field)}): its function must be synchronous; await before update(), and compute in it`,
-  )
 }

@@ -1,20 +1,30 @@
 import { compareVersions, keyOfSelector, parseVersion, readCookies, type Version } from '../token/index.ts'
-import { decodeValue } from './codec.ts'
+import type { Carried } from './carried.ts'
 import type { Engine } from './engine.ts'
-import { SessionInvalidError, SessionSupersededError, SojournError } from './errors.ts'
+import { SessionSupersededError, type SojournError } from './errors.ts'
+import { fitted } from './fitting.ts'
 import { judgeGeneration } from './generation.ts'
-import { type Opening, OpenSession } from './open-session.ts'
-import { endOf, nextEnd } from './policy.ts'
+import type { Applied, Opening } from './life.ts'
+import { OpenSession } from './open-session.ts'
+import { endOf, nextEnd, type Policy } from './policy.ts'
 import type { SessionRecord } from './record.ts'
-import type { ReadOptions } from './store.ts'
+import { headerOf, labelOf, type RequestLike } from './request.ts'
+import type { Change, ChangeResult, ReadOptions } from './store.ts'
+import { encodeUse, USE_FIELD, useOf, withoutReserved } from './use.ts'
 
 const SUPERSEDED = (): SojournError => new SessionSupersededError()
-const UNKNOWN_SECRET = (): SojournError =>
-  new SojournError(
-    'unknown_secret',
-    409,
-    'the token was made with a secret that this node does not know, so nothing was written; deploy the secrets to every node before one of them signs',
-  )
+
+/** A token of ours, and who sent it. */
+interface Presented {
+  readonly key: string
+  readonly selector: Buffer
+  readonly generation: number
+  readonly issue: number
+  readonly isOfSigner: boolean
+  readonly request: RequestLike
+  /** Where sessions travel with their clients: what came with the token. */
+  readonly carriage: { readonly carried?: Carried; readonly header?: string }
+}
 
 /** Finds out what a client may open. */
 export class Opener<Data extends object> {
@@ -25,84 +35,140 @@ export class Opener<Data extends object> {
   }
 
   /** What a request's cookies open. */
-  async open(header: string | undefined): Promise<Opening> {
-    const { policy, tokens, events, clock, carrying } = this.#engine
-    const { token, hint } = header === undefined ? {} : readCookies(policy.cookie, header)
+  async open(request: RequestLike): Promise<Opening> {
+    const { policy, tokens, events, carrying } = this.#engine
+    const { token, hint } = carriedBy(request, policy)
+    const header = (carrying && headerOf(request.headers, 'cookie')) ?? ''
     if (token === undefined) return this.#blankOrAdopted(header)
 
     const reading = tokens.read(token)
     if (reading.kind !== 'valid') {
       events.emit('tokenRefused', { reason: reading.kind })
-      return this.#blank(reading.kind === 'unknownSecret' ? { detached: UNKNOWN_SECRET } : {})
+      return this.#blank({})
     }
-    const { selector, generation } = reading
-    const key = keyOfSelector(selector)
-    const presented = header ?? ''
-    const carriage = carrying?.read(key, generation, presented)
-    if (carriage?.kind === 'refused' || carriage?.kind === 'unknownSecret') {
-      events.emit('tokenRefused', { reason: carriage.kind })
+    const key = keyOfSelector(reading.selector)
+    const carriage = carrying?.read(key, reading.generation, header)
+    if (carriage && carriage.kind !== 'valid') {
+      if (carriage.kind !== 'none') events.emit('tokenRefused', { reason: carriage.kind })
+      return this.#blank(carriage.kind === 'unknownSecret' ? {} : { isPresented: true, header })
     }
-    if (carriage?.kind === 'unknownSecret') return this.#blank({ detached: UNKNOWN_SECRET })
-    if (carriage && carriage.kind !== 'valid') return this.#blank({ isPresented: true, presented })
-    const carried = carriage ? { carried: carriage.carried } : {}
-    const seen = hint === undefined || carriage ? undefined : parseVersion(hint) // of another store, where the session is here
-    const record = await this.read(key, seen, carried)
-    if (!record) return this.#blank({ isPresented: true, presented })
+    const presented = { ...reading, key, request, carriage: carriage ? { carried: carriage.carried, header } : {} }
+    // A hint is of another store where the session is in its cookie.
+    const seen = hint === undefined || carriage ? undefined : parseVersion(hint)
+    const opening = await this.#judge(presented, await this.#read(presented.key, seen, carriage))
+    return (await fitted(this.#engine, opening)) ?? this.#blank({ isPresented: true, header })
+  }
 
+  async #judge(presented: Presented, stored: SessionRecord | undefined): Promise<Opening> {
+    if (!stored) return this.#blankFor(presented)
+    const { key, selector, generation, isOfSigner } = presented
+    const record = withoutReserved(stored)
     const initial = await this.#engine.initialFor(record.fields)
-    const opening: Opening = { initial, isPresented: true, presented, selector, key, generation, record, ...carried }
-    switch (judgeGeneration(record, generation, clock.now())) {
+    const opening: Opening = { ...presented.carriage, initial, isPresented: true, selector, key, generation, record }
+    switch (judgeGeneration(record, generation, this.#engine.clock.now())) {
       case 'current':
-        return this.#valid(record.pending ? { ...opening, successor: generation + 1 } : opening)
+        return this.#current(presented, stored, { ...opening, isCurrent: true, isOfSigner })
       case 'grace':
-        return this.#valid(opening)
+        return opening
       case 'successor':
-        return this.#confirm(opening, record, generation)
+        return this.#confirm(presented, { ...opening, isCurrent: true, isOfSigner }, record)
       case 'superseded':
-        events.emit('superseded', { key })
+        this.#engine.events.emit('superseded', { key })
         return this.#blank({ key, detached: SUPERSEDED })
       case 'stolen':
-        events.emit('stolen', { key, user: record.user, generation })
-        await new OpenSession(this.#engine, { ...opening, unattended: true }).end('stolen')
-        return this.#blank({ isPresented: true, presented })
+        return this.#stolen(presented, stored, opening)
     }
   }
 
   /** The successor was presented for the first time: it is the current one now, and the grace of its predecessors begins. */
-  async #confirm(opening: Opening, record: SessionRecord, generation: number): Promise<Opening> {
-    const { policy, clock, turns, store } = this.#engine
+  async #confirm(presented: Presented, opening: Opening, record: SessionRecord): Promise<Opening> {
+    const { policy, clock } = this.#engine
+    const { generation } = presented
     const now = clock.now()
     const graceEndsAt = now + policy.graceMs
-    const result = await turns.run(record.key, () =>
-      store.call('apply', (store) =>
-        store.apply(
-          {
-            key: record.key,
-            operation: this.#engine.nextOperation(),
-            now,
-            expiresAt: nextEnd(policy, now, record.startedAt),
-            generation,
-            confirm: { generation, graceEndsAt },
-          },
-          opening.carried,
-        ),
-      ),
-    )
-    if (result.outcome === 'superseded') return this.#blank({ key: record.key, detached: SUPERSEDED })
-    if (result.outcome !== 'applied') return this.#blank({ isPresented: true, presented: opening.presented ?? '' })
+    const use = encodeUse({ generation, issue: 0, label: this.#labelOf(presented) })
+    const result = await this.#apply(presented, record, now, {
+      generation,
+      confirm: { generation, graceEndsAt },
+      fields: new Map([[USE_FIELD, use]]),
+    })
+    if (result.outcome !== 'applied') return this.#lost(presented, result)
+    const used = { ...record, generation, version: result.version, lastSeenAt: now, retired: [graceEndsAt] }
     const isPending = result.pending && result.generation === generation
-    const confirmed = {
-      ...opening,
-      ...(result.carried ? { carried: result.carried } : {}),
-      record: { ...record, version: result.version, lastSeenAt: now, retired: [graceEndsAt] },
+    return { ...opening, ...carriedIn(result), record: used, ...(isPending ? { successor: generation + 1 } : {}) }
+  }
+
+  /**
+   * The newest generation that was presented. Everybody who presents the one before is given it, in an issue of his own:
+   * the browser again whose answer was lost, and a thief. When it was settled long ago that all answers on their way
+   * have arrived, a browser has one issue of it left, and the first that is presented then is the only good one.
+   */
+  async #current(presented: Presented, stored: SessionRecord, opening: Opening): Promise<Opening> {
+    const { generation, issue } = presented
+    const field = stored.fields.get(USE_FIELD)
+    const use = useOf(stored, field)
+    if (use.issue !== 0 && use.issue !== issue) return this.#stolen(presented, stored, opening)
+    const current = stored.pending ? { ...opening, successor: generation + 1 } : opening
+    const now = this.#engine.clock.now()
+    const settlesAt = (stored.retired[0] ?? 0) + this.#engine.policy.graceMs
+    if (use.issue !== 0 || issue === 0 || generation === stored.floor || now <= settlesAt) return current
+
+    const settled = encodeUse({ generation, issue, label: this.#labelOf(presented) })
+    const result = await this.#apply(presented, stored, now, {
+      generation,
+      expect: { field: USE_FIELD, stamp: field?.stamp ?? null },
+      fields: new Map([[USE_FIELD, settled]]),
+    })
+    if (result.outcome === 'conflict') {
+      return this.#judge(presented, await this.#read(presented.key, undefined, presented.carriage))
     }
-    return this.#valid(isPending ? { ...confirmed, successor: generation + 1 } : confirmed)
+    if (result.outcome !== 'applied') return this.#lost(presented, result)
+    const record = { ...withoutReserved(stored), version: result.version, lastSeenAt: now }
+    return { ...current, ...carriedIn(result), record }
+  }
+
+  async #stolen(presented: Presented, stored: SessionRecord, opening: Opening): Promise<Opening> {
+    const { key, generation } = presented
+    const heldBy = useOf(stored, stored.fields.get(USE_FIELD)).label
+    const presentedBy = this.#labelOf(presented)
+    this.#engine.events.emit('stolen', { key, user: stored.user, generation, presentedBy, heldBy })
+    if (this.#engine.policy.onStolen === 'report') return { ...opening, isCurrent: false }
+    await new OpenSession(this.#engine, { ...opening, unattended: true }).end('stolen')
+    return this.#blankFor(presented)
+  }
+
+  #apply(
+    { carriage }: Presented,
+    { key, startedAt }: SessionRecord,
+    now: number,
+    parts: Pick<Change, 'generation' | 'confirm' | 'expect' | 'fields'>,
+  ): Promise<ChangeResult> {
+    const { policy, turns, store } = this.#engine
+    return turns.run(key, () => {
+      const expiresAt = nextEnd(policy, now, startedAt)
+      const change = { key, operation: this.#engine.nextOperation(), now, expiresAt, ...parts }
+      return store.call('apply', (store) => store.apply(change, carriage.carried))
+    })
+  }
+
+  /** A login, or an end, came in between. */
+  #lost(presented: Presented, { outcome }: ChangeResult): Promise<Opening> {
+    if (outcome === 'superseded') return this.#blank({ key: presented.key, detached: SUPERSEDED })
+    return this.#blankFor(presented)
+  }
+
+  #blankFor({ carriage: { header } }: Presented): Promise<Opening> {
+    return this.#blank({ isPresented: true, ...(header === undefined ? {} : { header }) })
   }
 
   /** A client without a token of ours may have a session of another library. */
-  async #blankOrAdopted(header: string | undefined): Promise<Opening> {
-    const adopted = header === undefined ? undefined : this.#engine.carrying?.adopt?.(header)
-    return adopted ? this.#blank({ adopted, presented: header ?? '' }) : this.#blank({})
+  #blankOrAdopted(header: string): Promise<Opening> {
+    const adopted = this.#engine.carrying?.adopt?.(header)
+    return this.#blank(adopted ? { adopted, header } : {})
+  }
+
+  #labelOf({ request }: Presented): string {
+    return labelOf(request, this.#engine.policy.clientLabel)
   }
 
   /** Nothing is stored that this client may see. */
@@ -110,52 +176,39 @@ export class Opener<Data extends object> {
     return { ...rest, initial: await this.#engine.initial() }
   }
 
-  /** Treats a stored session that does not fit the schema as `onInvalid` says. */
-  async #valid(opening: Opening): Promise<Opening> {
-    const { key, record } = opening
-    if (!record || key === undefined || !this.#engine.hasSchema) return opening
-    const session = new OpenSession(this.#engine, opening)
-    const issues = await this.#issues(session, record)
-    if (issues.size === 0) return opening
-    const fields = issues.has(undefined) ? [...record.fields.keys()] : [...issues.keys()].map(String)
-    this.#engine.events.emit('invalid', { key, fields })
-    switch (this.#engine.policy.onInvalid) {
-      case 'error': {
-        const [field] = issues.keys()
-        throw new SessionInvalidError(`the stored session ${key} does not fit the schema: ${issues.get(field)}`, field)
-      }
-      case 'end':
-        await new OpenSession(this.#engine, { ...opening, unattended: true }).end('invalid')
-        return this.#blank({ isPresented: true, presented: opening.presented ?? '' })
-      case 'reset-field':
-        return { ...opening, initial: await this.#engine.initial(), resetFields: fields }
-    }
-  }
-
-  /** What is wrong with a stored session, by field. One that is damaged cannot be held against the schema. */
-  async #issues(session: OpenSession<Data>, record: SessionRecord): Promise<ReadonlyMap<string | undefined, string>> {
-    for (const [name, { value }] of record.fields) {
-      try {
-        if (value !== null) decodeValue(name, value)
-      } catch (error) {
-        return new Map([[name, String(error)]])
-      }
-    }
-    const issues = await this.#engine.issues(() => ({ ...session.data }))
-    return new Map([...issues].map(([field, { message }]) => [field, message]))
-  }
-
   /** The record, unless its time is over. */
-  async read(
+  async read(key: string): Promise<SessionRecord | undefined> {
+    const record = await this.#read(key)
+    return record && withoutReserved(record)
+  }
+
+  async #read(
     key: string,
     seen?: Version,
-    carried: Pick<ReadOptions, 'carried'> = {},
+    { carried }: Pick<ReadOptions, 'carried'> = {},
   ): Promise<SessionRecord | undefined> {
     const { store, clock, policy, events } = this.#engine
     this.#engine.assertOpen()
-    const record = await store.call('read', (store) => store.read(key, seen ? { atLeast: seen, ...carried } : carried))
+    const record = await store.call('read', (store) =>
+      store.read(key, { ...(seen ? { atLeast: seen } : {}), ...(carried ? { carried } : {}) }),
+    )
+    if (!record && seen) events.emit('stale', { key, seen, stored: null })
     if (!record || endOf(policy, record) <= clock.now()) return undefined
     if (seen && compareVersions(seen, record.version) > 0) events.emit('stale', { key, seen, stored: record.version })
     return record
   }
+}
+
+function carriedIn({ carried }: Applied): Pick<Opening, 'carried' | 'isToCarry'> {
+  return carried ? { carried, isToCarry: true } : {}
+}
+
+/** Token and hint, as sent. */
+function carriedBy(
+  { headers }: RequestLike,
+  policy: Policy,
+): { token?: string | undefined; hint?: string | undefined } {
+  if (policy.header) return policy.header.read((name) => headerOf(headers, name))
+  const cookies = headerOf(headers, 'cookie')
+  return cookies === undefined ? {} : readCookies(policy.cookie, cookies)
 }

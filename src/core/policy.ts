@@ -1,8 +1,17 @@
-import { type CookieOptions, type CookiePolicy, type SecretOption, toCookiePolicy } from '../token/index.ts'
+import {
+  type CookieOptions,
+  type CookiePolicy,
+  type HeaderCarrier,
+  type HeaderCarrierOption,
+  type SecretOption,
+  toCookiePolicy,
+  toHeaderCarrier,
+} from '../token/index.ts'
 import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
 import { GRACE_MS, SESSION_BYTES_MAX, STORE_DEADLINE_MS, TOUCHES_PER_IDLE_TIMEOUT } from './limits.ts'
 import type { StandardSchema } from './standard-schema.ts'
 import type { SessionRecord } from './record.ts'
+import { type RequestLike, toClientLabel } from './request.ts'
 import type { Clock, Logger, StoreDefinition } from './store.ts'
 
 /** Options of `createSessions`. */
@@ -12,7 +21,7 @@ export interface SessionsOptions<Data extends object> {
 
   /**
    * Secret of at least 32 characters from which every key is derived; or several: the first signs, all open. Roll one
-   * by deploying `[old, new]`, then `[new, old]`, then, after the absolute timeout, `[new]`.
+   * by deploying `[old, new]`, then `[new, old]`, then, after twice the idle timeout, `[new]`.
    */
   secret: SecretOption
 
@@ -37,8 +46,38 @@ export interface SessionsOptions<Data extends object> {
   /** The cookies that carry the token and the hint. */
   cookie?: CookieOptions
 
-  /** How long the predecessor of a rotated token is served after the successor was first used. Default: `'60s'`. */
+  /**
+   * What carries the token: the cookie; or, for APIs whose clients are no browsers, `Authorization: Bearer` (`'bearer'`)
+   * or a header of your own (`{ header: 'x-session' }`). The same header of a response brings a new token, an empty one
+   * takes it away, and the hint is in `x-session-v` (or the header's name and `-v`): a client sends back what it was
+   * last given of each. Cookies are then ignored, and nothing rotates by itself. Default: `'cookie'`.
+   */
+  carrier?: 'cookie' | HeaderCarrierOption
+
+  /**
+   * Rotates the token of a session in use so often, so that a copied one shows: see {@link Session.rotate}. At least
+   * twice `grace`. Default: never, but for a token of a secret that signs no more.
+   */
+  rotateEvery?: Duration
+
+  /**
+   * How long the predecessor of a rotated token is served after the successor was first used. A request and its answer
+   * must take less, or be lost; or an honest client is taken for a thief. Default: `'60s'`.
+   */
   grace?: Duration
+
+  /**
+   * What becomes of a session when two use it, each with a token of its own: it ends; or it goes on for both, and the
+   * `stolen` event is raised with each use of the older token. Default: `'end'`.
+   */
+  onStolen?: 'end' | 'report'
+
+  /**
+   * What to call the client of a request in the `stolen` event. Asked when a rotated token is first used, and kept in the
+   * store with the session; at most 200 characters. Default: its address (`request.ip`, or that of the connection, which
+   * behind a proxy is the proxy's) and user agent.
+   */
+  clientLabel?: (request: RequestLike) => string
 
   /** Longest time of one store call; then the request fails with `store_timeout`, 503. Default: `'1s'`. */
   deadline?: Duration
@@ -59,15 +98,20 @@ export interface Policy {
   readonly absoluteTimeoutMs: number
   readonly touchEveryMs: number
   readonly graceMs: number
+  readonly rotateEveryMs: number
+  readonly onStolen: 'end' | 'report'
+  readonly clientLabel: (request: RequestLike) => string
   readonly deadlineMs: number
   readonly bytesMax: number
   readonly cookie: CookiePolicy
+  /** The carrier, where it is not the cookie. */
+  readonly header: HeaderCarrier | undefined
   readonly onInvalid: 'reset-field' | 'end' | 'error'
 }
 
 const OPTION_NAMES: readonly (keyof SessionsOptions<object>)[] = [
-  'store', 'secret', 'idleTimeout', 'absoluteTimeout', 'initial', 'schema', 'onInvalid', 'cookie', 'grace', 'deadline',
-  'maxBytes', 'logger', 'clock',
+  'store', 'secret', 'idleTimeout', 'absoluteTimeout', 'initial', 'schema', 'onInvalid', 'cookie', 'carrier',
+  'rotateEvery',  'grace', 'onStolen', 'clientLabel', 'deadline', 'maxBytes', 'logger', 'clock',
 ] // prettier-ignore
 
 /** @throws TypeError that names the option and what it may be */
@@ -92,6 +136,15 @@ export function toPolicy<Data extends object>(options: SessionsOptions<Data>): P
   const onInvalid = options.onInvalid ?? 'reset-field'
   if (!['reset-field', 'end', 'error'].includes(onInvalid))
     throw new TypeError("onInvalid is 'reset-field', 'end' or 'error'")
+  const onStolen = options.onStolen ?? 'end'
+  if (!['end', 'report'].includes(onStolen)) throw new TypeError("onStolen is 'end' or 'report'")
+  const graceMs = toMilliseconds('grace', options.grace ?? GRACE_MS)
+  const rotateEveryMs = toMilliseconds('rotateEvery', options.rotateEvery ?? Infinity)
+  if (rotateEveryMs < 2 * graceMs) {
+    throw new TypeError(
+      `rotateEvery is at least twice grace (${2 * graceMs} ms): until then answers with the token before may be on their way`,
+    )
+  }
   const bytesMax = options.maxBytes ?? SESSION_BYTES_MAX
   if (!(bytesMax > 0)) throw new TypeError('maxBytes is a number of bytes above 0')
   const idleTimeoutMs = toMilliseconds('idleTimeout', options.idleTimeout ?? '30m')
@@ -105,16 +158,38 @@ export function toPolicy<Data extends object>(options: SessionsOptions<Data>): P
     idleTimeoutMs,
     absoluteTimeoutMs,
     touchEveryMs: idleTimeoutMs / TOUCHES_PER_IDLE_TIMEOUT,
-    graceMs: toMilliseconds('grace', options.grace ?? GRACE_MS),
+    graceMs,
+    rotateEveryMs,
+    onStolen,
+    clientLabel: options.clientLabel ?? toClientLabel,
     deadlineMs: toMilliseconds('deadline', options.deadline ?? STORE_DEADLINE_MS, TIMER_MS_MAX),
     bytesMax,
     cookie: toCookiePolicy(options.cookie),
+    header: toHeader(options),
     onInvalid,
   }
 }
 
+/** A client that keeps a header by itself may never take a successor, and several of one token are no thieves. */
+function toHeader<Data extends object>({
+  carrier,
+  cookie,
+  rotateEvery,
+}: SessionsOptions<Data>): HeaderCarrier | undefined {
+  if (carrier === undefined || carrier === 'cookie') return undefined
+  const header = toHeaderCarrier(carrier)
+  if (cookie !== undefined) throw new TypeError('cookie and carrier are both given; with a header there is no cookie')
+  if (rotateEvery !== undefined) {
+    throw new TypeError(
+      'rotateEvery needs the cookie: with a header for a carrier call rotate() where its clients know of it',
+    )
+  }
+  return header
+}
+
 /** What would otherwise fail only when the first visitor needs it. */
-function checkParts<Data extends object>({ initial, schema, logger, clock }: SessionsOptions<Data>): void {
+function checkParts<Data extends object>(options: SessionsOptions<Data>): void {
+  const { initial, schema, logger, clock, clientLabel } = options
   if (initial !== undefined && typeof initial !== 'function') {
     throw new TypeError('initial is a function, so that each session has objects of its own: () => ({ cart: [] })')
   }
@@ -122,6 +197,9 @@ function checkParts<Data extends object>({ initial, schema, logger, clock }: Ses
     throw new TypeError(
       'schema is no Standard Schema; give one of Zod, Valibot, ArkType or another that has "~standard"',
     )
+  }
+  if (clientLabel !== undefined && typeof clientLabel !== 'function') {
+    throw new TypeError('clientLabel is a function of the request that returns text: (request) => request.ip')
   }
   if (logger !== undefined && !hasMethods(logger, ['info', 'warn', 'error'])) {
     throw new TypeError('logger has info, warn and error, as pino and the console have; leave it out for the console')

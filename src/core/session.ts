@@ -4,8 +4,8 @@ export type HeaderLine = [name: string, value: string]
 /** Options of {@link Session.login}. */
 export interface LoginOptions {
   /**
-   * Keep what the visitor had before (a cart), or start from `initial()`. Default: `'keep'`, which also hands on what
-   * another user who is still logged in had: give `'reset'` there, or `logout()` first.
+   * Keep what the visitor had before (a cart), or start from `initial()`, dropping what this request has assigned too.
+   * Default: `'keep'`; `'reset'` where another user is still logged in.
    */
   data?: 'keep' | 'reset'
 }
@@ -51,8 +51,9 @@ export interface Session<Data extends object> {
 
   /**
    * Hands out a successor of the token; the present one stays good until the successor was used, and for the grace after
-   * that. Within the grace of the last rotation it does nothing: with two so close together, a late answer could put
-   * back a token whose grace is over.
+   * that. Who comes later with either of two tokens that went different ways is seen: `stolen`. Within twice the grace of
+   * the last rotation it does nothing: with two so close together, a late answer could put back a token whose grace is
+   * over. `rotateEvery` does it by itself.
    */
   rotate(): Promise<void>
 

@@ -7,17 +7,9 @@ import { TOMBSTONE_MS } from './limits.ts'
 import { OpenSession } from './open-session.ts'
 import { Opener } from './opener.ts'
 import { endOf, type SessionsOptions } from './policy.ts'
+import { headerOf, type RequestLike } from './request.ts'
 import type { HeaderLine, Session } from './session.ts'
 import type { Clock, Logger } from './store.ts'
-
-/** A request as Node, Express, Fastify (`headers` is an object) or fetch (`headers` is `Headers`) have it. */
-export interface RequestLike {
-  readonly headers:
-    | { get(name: string): string | null }
-    | Readonly<Record<string, string | readonly string[] | undefined>>
-  /** Node's socket, where there is one: tells plain http from TLS. */
-  readonly socket?: object
-}
 
 /** A session as `get` reads it, outside a request. A copy: changing it changes nothing. */
 export interface SessionView<Data extends object> {
@@ -146,7 +138,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async open(request: RequestLike): Promise<Session<Data>> {
-    const opening = await this.#opener.open(headerOf(request.headers, 'cookie'))
+    const opening = await this.#opener.open(request)
     const session = new OpenSession(this.#engine, opening)
     if (opening.adopted) await session.adopt(opening.adopted)
     this.#ofRequest.set(request, session)
@@ -245,7 +237,13 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
 
   /** Browsers drop a Secure cookie that comes over plain http, except from localhost: a login that never sticks. */
   #warnOfPlainHttp({ headers, socket }: RequestLike): void {
-    if (this.#hasWarned || !this.#engine.policy.cookie.secure || process.env['NODE_ENV'] === 'production') return
+    if (
+      this.#hasWarned ||
+      this.#engine.policy.header ||
+      !this.#engine.policy.cookie.secure ||
+      process.env['NODE_ENV'] === 'production'
+    )
+      return
     const host = headerOf(headers, 'host')
     if (
       socket === undefined ||
@@ -287,10 +285,4 @@ function unsupported(what: string): SojournError {
 function asOpen<Data extends object>(session: Session<Data>): OpenSession<Data> {
   if (session instanceof OpenSession) return session
   throw new TypeError('give the session that sessions.open(request) or sessions.of(request) returned')
-}
-
-function headerOf(headers: RequestLike['headers'], name: string): string | undefined {
-  if (typeof headers.get === 'function') return headers.get(name) ?? undefined
-  const value = (headers as Readonly<Record<string, string | readonly string[] | undefined>>)[name]
-  return typeof value === 'string' ? value : value?.join('; ')
 }

@@ -60,11 +60,12 @@ export class StoreCalls {
     }
   }
 
-  /** Waits for calls under way, at most so long, then closes the store. */
+  /** Waits for calls under way, then closes the store, all within this time. */
   close(deadlineMs: number): Promise<void> {
     this.#closing ??= (async () => {
+      const startedAt = performance.now()
       await within(deadlineMs, Promise.allSettled([...this.#underWay, this.#opening]))
-      await this.#store.close()
+      await this.#store.close(Math.max(1, deadlineMs - (performance.now() - startedAt)))
     })()
     return this.#closing
   }

@@ -110,8 +110,12 @@ export interface Store {
   /** Rejects while the store cannot serve. For probes. */
   check(): Promise<void>
 
-  /** Closes what `ready` opened, and nothing that the store was given. Closing twice succeeds. */
-  close(): Promise<void>
+  /**
+   * Closes what `ready` opened, and nothing that the store was given. Closing twice succeeds.
+   *
+   * @param deadlineMs longest time for handing over what others are to go on with, where the store does that
+   */
+  close(deadlineMs?: number): Promise<void>
 }
 
 export interface ReadOptions {

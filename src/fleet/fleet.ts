@@ -2,7 +2,8 @@
 
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
-import { createGateway, type Gateway } from '../gateway/index.ts'
+import { type Affinity, ownerAffinity } from '../affinity/index.ts'
+import { createGateway, type Gateway, type GatewayServer } from '../gateway/index.ts'
 import { type Child, type Exit, startChild, toSibling } from './child.ts'
 
 /** nginx's default of ten seconds is long for one who has just restarted a node and waits for it. */
@@ -11,10 +12,10 @@ const FAIL_TIMEOUT_DEFAULT_MS = 1_000
 /** Ports that are tried from the wished one on. */
 const PORTS_TRIED = 20
 
-/** Time for requests in flight when a fleet stops. */
+/** Time for requests in flight when a node or the fleet stops. */
 const GATEWAY_DEADLINE_MS = 1_000
 
-export const FLEET_AFFINITIES = ['ip-hash', 'round-robin'] as const
+export const FLEET_AFFINITIES = ['owner', 'ip-hash', 'round-robin'] as const
 
 /** How the gateway chooses among the nodes. */
 export type FleetAffinity = (typeof FLEET_AFFINITIES)[number]
@@ -30,8 +31,11 @@ export interface FleetOptions {
   /** The module that each node runs; it calls `runProgram`. Default: the demo's node. */
   readonly program?: URL | string
 
-  /** Default: `'ip-hash'`. */
+  /** Default: `'owner'` with `mesh`, else `'ip-hash'`. */
   readonly affinity?: FleetAffinity
+
+  /** Of nodes that share their sessions by the mesh: where each is for the others, by its name. */
+  readonly mesh?: Readonly<Record<string, string>> | undefined
 
   /** Port of the gateway; the next free one where it is taken. Default: `0`, any. */
   readonly port?: number
@@ -73,7 +77,7 @@ export interface FleetEvents {
  * ready, rejects with the reason when one cannot start. Nothing is left behind then, or when this process dies.
  */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
-  const { nodes = 3, affinity = 'ip-hash', port = 0, failTimeout = FAIL_TIMEOUT_DEFAULT_MS } = options
+  const { nodes = 3, port = 0, failTimeout = FAIL_TIMEOUT_DEFAULT_MS } = options
   const start = toStarter(options)
   const names = toNodeNames(nodes)
   const results = await Promise.allSettled(names.map(async (name) => new Member(name, await start(name, 0))))
@@ -82,12 +86,21 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     const failure = results.find((result) => result.status === 'rejected')
     if (failure) throw failure.reason
     const servers = members.map(({ name, url }) => ({ name, url, failTimeout }))
-    const gateway = createGateway({ servers, affinity })
+    const gateway = createGateway({ servers, affinity: toAffinity(servers, options) })
     return new Fleet({ gateway, url: await listen(gateway, port), members, start })
   } catch (error) {
     await Promise.all(members.map(({ child }) => child.stop()))
     throw error
   }
+}
+
+function toAffinity(
+  servers: readonly GatewayServer[],
+  { mesh, affinity = mesh ? 'owner' : 'ip-hash' }: FleetOptions,
+): Affinity | 'ip-hash' | 'round-robin' {
+  if (affinity !== 'owner') return affinity
+  if (!mesh) throw new TypeError("affinity 'owner' needs mesh: where each node is for the others")
+  return ownerAffinity(servers.map((server) => ({ ...server, mesh: mesh[server.name] ?? '' })))
 }
 
 type Starter = (name: string, port: number) => Promise<Child>
@@ -171,15 +184,20 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     })
   }
 
-  /** Starts a node again on its port, after a graceful stop where it still runs; resolves when it is ready. */
+  /**
+   * Starts a node again on its port, after a graceful stop where it still runs; resolves when it is ready. The gateway
+   * sends it nothing meanwhile, so that no request fails.
+   */
   async restart(name: string): Promise<FleetNode> {
     const member = this.#member(name)
     await this.#inTurn(member, async () => {
       if (this.#stopped) throw new Error('the fleet has been stopped')
       member.isEnding = true
+      await this.gateway.drain(name, { deadline: GATEWAY_DEADLINE_MS })
       await member.child.stop()
       member.child = await this.#start(name, member.child.port)
       member.isEnding = false
+      this.gateway.setDown(name, false)
       this.#watch(member)
       this.emit('up', member.node)
     })

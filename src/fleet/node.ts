@@ -5,6 +5,7 @@ import { rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createSessions, memoryStore, type StoreDefinition } from '../index.ts'
 import { createShop, type ShopData } from './shop.ts'
+import type { MeshWatch } from './watched-mesh.ts'
 import { runProgram } from './program.ts'
 import type { FleetStore } from './stores.ts'
 
@@ -14,15 +15,16 @@ export interface DemoNodeSettings {
 }
 
 await runProgram<DemoNodeSettings>(async ({ name, port, settings: { store } }, secret) => {
+  const { definition, watch } = await toStore(store, name)
   const sessions = createSessions<ShopData>({
-    store: await toStore(store, name),
+    store: definition,
     secret,
     // Views come and go while nodes are killed for show; what is wrong is an error.
     logger: { info() {}, warn() {}, error: (facts, message) => console.error(`sojourn: ${message}`, facts) },
     initial: () => ({ views: 0, cart: [] }),
   })
   await sessions.ready()
-  const server = createServer(createShop({ name, sessions }))
+  const server = createServer(createShop({ name, sessions, mesh: watch }))
   let isStopping = false
   server.on('request', (_, response) => {
     // A connection that is answered after `close` is idle too late for its sweep, and would be kept for seconds.
@@ -47,23 +49,22 @@ await runProgram<DemoNodeSettings>(async ({ name, port, settings: { store } }, s
 })
 
 /** Only what a store needs is loaded. */
-async function toStore(store: FleetStore, node: string): Promise<StoreDefinition> {
+async function toStore(store: FleetStore, node: string): Promise<{ definition: StoreDefinition; watch?: MeshWatch }> {
   switch (store.name) {
     case 'memory':
-      return memoryStore()
-    case 'mesh': {
-      const peers = Object.values(store.ports).map((port) => `127.0.0.1:${port}`)
-      const listen = { host: '127.0.0.1', port: store.ports[node] ?? 0 }
-      return (await import('../stores/mesh/index.ts')).meshStore({ listen, peers })
-    }
+      return { definition: memoryStore() }
+    case 'mesh':
+      return (await import('./watched-mesh.ts')).watchedMesh(node, store.ports)
     case 'cookie': {
       const { sqliteStore } = await import('../stores/sqlite/index.ts')
       const { cookieStore } = await import('../stores/cookie/index.ts')
-      return cookieStore({ revocations: sqliteStore({ path: store.path }) })
+      return { definition: cookieStore({ revocations: sqliteStore({ path: store.path }) }) }
     }
     case 'sqlite':
-      return (await import('../stores/sqlite/index.ts')).sqliteStore({ path: store.path })
-    case 'redis':
-      return (await import('../stores/redis/index.ts')).redisStore({ url: store.url, keyPrefix: store.keyPrefix })
+      return { definition: (await import('../stores/sqlite/index.ts')).sqliteStore({ path: store.path }) }
+    case 'redis': {
+      const { url, keyPrefix } = store
+      return { definition: (await import('../stores/redis/index.ts')).redisStore({ url, keyPrefix }) }
+    }
   }
 }

@@ -134,7 +134,7 @@ function reason({ user, node }) {
   const lives = fleet.nodes.some(({ pid, alive }) => pid === node.pid && alive)
   const why = lives
     ? 'It lives only in the memory of ' + node.name + ' (pid ' + node.pid + '), and ' + here + ' answered this time. Round-robin needs a store that the nodes share.'
-    : 'It lived only in the memory of ' + node.name + ' (pid ' + node.pid + '), and that process is gone. A store that the nodes share keeps it: --store sqlite or redis.'
+    : 'It lived only in the memory of ' + node.name + ' (pid ' + node.pid + '), and that process is gone. A store that the nodes share keeps it: --store mesh, sqlite or redis.'
   return whose + ' is lost. ' + why
 }
 
@@ -162,17 +162,20 @@ async function control(action, node) {
 
 function show() {
   document.body.setAttribute('aria-busy', String(isBusy))
-  const { key = null, user = null, cart = [], views = 0, hint = null } = session ?? {}
+  const { key = null, user = null, cart = [], views = 0, hint = null, holders = [] } = session ?? {}
   at('user').textContent = user ?? 'nobody logged in'
   at('key').textContent = key === null ? 'none yet' : key + '…'
   at('cart').textContent = cart.length > 0 ? cart.join(', ') : 'empty'
   at('views').textContent = String(views)
   at('hint').textContent = hint ?? 'none'
+  const [owner, ...backups] = holders
+  at('kept').textContent = owner === undefined ? '—' : owner + ' (owner)' + backups.map((name) => ', ' + name).join('')
+  for (const part of document.querySelectorAll('.mesh')) part.hidden = fleet.store !== 'mesh'
   at('by').textContent = served ? served.name + ' (pid ' + served.pid + ')' : '—'
   for (const button of document.querySelectorAll('#shop button')) button.disabled = isBusy
   at('login').disabled = isBusy || user !== null
   at('logout').disabled = isBusy || user === null
-  at('about').textContent = fleet.nodes.length + ' nodes · sessions ' + (fleet.store === 'memory' ? 'in the memory of each' : 'on ' + fleet.store) + ' · the gateway chooses by ' + fleet.affinity
+  at('about').textContent = fleet.nodes.length + ' nodes · sessions ' + (fleet.store === 'memory' ? 'in the memory of each' : fleet.store === 'mesh' ? 'replicated between them' : 'on ' + fleet.store) + ' · the gateway chooses by ' + fleet.affinity
   at('tip').textContent = 'Kill the node that answered last, then ask again: another one answers, and ' + (fleet.store === 'memory' ? 'does not know your session.' : 'knows your session.')
   at('nodes').replaceChildren(...fleet.nodes.map(toNode))
 }
@@ -238,6 +241,7 @@ export const PAGE: string = `<!doctype html>
 <dt>Key</dt><dd><code id="key"></code></dd>
 <dt>Hint</dt><dd><code id="hint"></code> <span class="soft">the version you saw last</span></dd>
 <dt>Answered by</dt><dd id="by"></dd>
+<dt class="mesh" hidden>Kept by</dt><dd class="mesh" id="kept" hidden></dd>
 </dl>
 <form id="shop">
 <div class="buttons">

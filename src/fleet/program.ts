@@ -70,7 +70,7 @@ export async function runProgram<Settings>(
         process.exit(1)
       },
     )
-  process.once('SIGTERM', stop)
+  process.on('SIGTERM', stop) // a second one must not cut off what the first has begun
   process.on('message', (message) => {
     if (message === STOP) stop()
   })

@@ -6,6 +6,7 @@ import { parseCookie } from 'cookie'
 import { withSession } from '../adapters/node.ts'
 import type { Session, Sessions } from '../index.ts'
 import { PAGE, SCRIPT, STYLE } from './page.ts'
+import type { MeshWatch } from './watched-mesh.ts'
 
 /** A visitor's data in the demo. */
 export interface ShopData {
@@ -15,7 +16,12 @@ export interface ShopData {
 
 /** What every route of the shop answers: who answered, and the session as this node sees it. */
 export interface ShopAnswer {
-  readonly node: { readonly name: string; readonly pid: number }
+  readonly node: {
+    readonly name: string
+    readonly pid: number
+    /** On the mesh: how often it has asked another node for what it does not hold. */
+    readonly hops: number
+  }
   readonly session: {
     /** The beginning of the session's key; `null` where nothing is stored. */
     readonly key: string | null
@@ -24,6 +30,8 @@ export interface ShopAnswer {
     readonly cart: readonly string[]
     /** The version that the visitor's hint cookie named in this request. */
     readonly hint: string | null
+    /** On the mesh: the nodes that keep the session, its owner first. */
+    readonly holders: readonly string[]
   }
 }
 
@@ -31,6 +39,7 @@ export interface ShopAnswer {
 export interface ShopOptions {
   readonly name: string
   readonly sessions: Sessions<ShopData>
+  readonly mesh?: MeshWatch | undefined
 }
 
 /** Largest body of a request, in bytes; the demo's have a few dozen. */
@@ -69,6 +78,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
 export function createShop({
   name,
   sessions,
+  mesh,
 }: ShopOptions): (request: IncomingMessage, response: ServerResponse) => void {
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = pathOf(request)
@@ -79,7 +89,8 @@ export function createShop({
     if (!action) return answerJson(response, 404, { error: 'not_found', message: `no ${request.method} ${path} here` })
     const session = sessions.of(request)
     await action(session, request.method === 'POST' ? await bodyOf(request) : {})
-    const answer: ShopAnswer = { node: { name, pid: process.pid }, session: toView(session, request) }
+    const node = { name, pid: process.pid, hops: mesh?.hops() ?? 0 }
+    const answer: ShopAnswer = { node, session: toView(session, request, mesh) }
     answerJson(response, 200, answer)
   }
   return withSession(sessions, serve, {
@@ -88,7 +99,11 @@ export function createShop({
   })
 }
 
-function toView(session: Session<ShopData>, { headers }: IncomingMessage): ShopAnswer['session'] {
+function toView(
+  session: Session<ShopData>,
+  { headers }: IncomingMessage,
+  mesh: MeshWatch | undefined,
+): ShopAnswer['session'] {
   const hint = Object.entries(parseCookie(headers.cookie ?? '')).find(([name]) => name.endsWith('sid-v'))?.[1] ?? null
   const { isNew, user, data } = session
   return {
@@ -97,6 +112,7 @@ function toView(session: Session<ShopData>, { headers }: IncomingMessage): ShopA
     views: data.views,
     cart: [...data.cart],
     hint,
+    holders: isNew ? [] : (mesh?.holders(session.key) ?? []),
   }
 }
 

@@ -1,6 +1,6 @@
 /** Where a fleet keeps its sessions: made for one run, and removed after it. */
 
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { type Child, startChild, toSibling } from './child.ts'
 import type { RedisKeeperSettings } from './redis-keeper.ts'
 
-export const FLEET_STORES = ['sqlite', 'redis', 'mesh', 'cookie', 'memory'] as const
+export const FLEET_STORES = ['mesh', 'sqlite', 'redis', 'cookie', 'memory'] as const
 
 /** Which store a fleet runs on. */
 export type FleetStoreName = (typeof FLEET_STORES)[number]
@@ -46,6 +46,9 @@ export interface OpenFleetStore extends AsyncDisposable {
 }
 
 const REDIS_STARTS_MAX = 5
+const PORT_MIN = 20_000
+const PORT_MAX = 32_000
+const PORTS_TRIED_MAX = 50
 
 /** Makes a place for the sessions of one run. Rejects with what to install, or to give, where it cannot. */
 export async function openFleetStore(options: FleetStoreOptions): Promise<OpenFleetStore> {
@@ -54,7 +57,10 @@ export async function openFleetStore(options: FleetStoreOptions): Promise<OpenFl
       return toOpen({ name: 'memory' }, "in each node's own memory")
     case 'mesh': {
       const ports: Record<string, number> = {}
-      for (const name of options.nodes) ports[name] = await freePort()
+      for (const name of options.nodes) {
+        do ports[name] = await freePort()
+        while (new Set(Object.values(ports)).size < Object.keys(ports).length)
+      }
       return toOpen({ name: 'mesh', ports }, 'replicated between the nodes')
     }
     case 'sqlite':
@@ -119,12 +125,27 @@ async function startKeeper(settings: RedisKeeperSettings, onOutput: (text: strin
   }
 }
 
+/** Where a node of a fleet on the mesh is for the others. */
+export function toMeshAddress(port: number): string {
+  return `127.0.0.1:${port}`
+}
+
+/**
+ * A port that is free, below those that systems give to outgoing connections (Linux: from 32,768): one of these would else
+ * now and then take it before the program does.
+ */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await once(server.close(), 'close')
-  return typeof address === 'object' && address ? address.port : 0
+  for (let tries = 1; ; tries += 1) {
+    const port = randomInt(PORT_MIN, PORT_MAX)
+    const server = createServer().listen(port, '127.0.0.1')
+    try {
+      await once(server, 'listening')
+      await once(server.close(), 'close')
+      return port
+    } catch (error) {
+      if (tries === PORTS_TRIED_MAX) throw error
+    }
+  }
 }
 
 function makeFolder(): Promise<string> {

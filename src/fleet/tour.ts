@@ -1,5 +1,6 @@
 /** The demo's visit to its own fleet: each step does one thing, says what was observed, and fails where that is not right. */
 
+import { type CrowdReport, withCrowd } from './crowd.ts'
 import type { Fleet, FleetAffinity, FleetNode } from './fleet.ts'
 import type { ShopAnswer } from './shop.ts'
 import type { FleetStoreName } from './stores.ts'
@@ -57,7 +58,7 @@ class Tour {
     const { key } = await this.#logIn(`Log in at ${first.name}, and put ${ITEM} into the cart`, first.url)
     for (const node of others) await this.#finds(key, `Ask ${node.name} with the same cookies`, node.url)
     const served = this.#fleet.node((await this.#finds(key, 'Ask through the gateway', url)).node.name)
-    await this.#kill(served)
+    await this.#killInCrowd(served)
     const next = await this.#finds(key, 'Ask through the gateway again', url)
     check(next.node.pid !== served.pid, 'another process should have answered', next)
     // A logout takes the visitor's cookies away; only those from before it show that no node knows the session.
@@ -88,7 +89,7 @@ class Tour {
     this.#print(
       '  Why: ip_hash keeps a client with its node, but in memory a session lives in that one process, and is',
     )
-    this.#print('  lost with it. With --store sqlite or redis every node knows it, and it stays.')
+    this.#print('  lost with it. With --store mesh, sqlite or redis every node knows it, and it stays.')
   }
 
   /** Each node has its own sessions, and the gateway goes from node to node: lost at the next request. */
@@ -105,8 +106,8 @@ class Tour {
     await this.#restart(holder)
     await this.#misses(`Ask ${holder.name} with the same cookies`, holder.url)
     this.#print('  Why: in memory a session lives in one process, and round-robin sends the next request to another,')
-    this.#print('  which does not know it. --affinity ip-hash keeps a client with its node; --store sqlite or redis')
-    this.#print('  lets every node know the session.')
+    this.#print('  which does not know it. --affinity ip-hash keeps a client with its node; --store mesh, sqlite or')
+    this.#print('  redis lets every node know the session.')
   }
 
   /** The cart is filled at the node that did the login, since the gateway may choose another one for it. */
@@ -134,11 +135,34 @@ class Tour {
 
   async #kill({ name, pid }: FleetNode): Promise<void> {
     const title = `Kill ${name}, which served, by SIGKILL`
-    const action = async (): Promise<void> => {
-      await this.#fleet.kill(name, 'SIGKILL')
-      if (isThere(pid)) throw new Error(`pid ${pid} is still there`)
-    }
-    await this.#step(title, action, () => `pid ${pid} is gone`)
+    await this.#step(
+      title,
+      () => this.#killNow(name, pid),
+      () => `pid ${pid} is gone`,
+    )
+  }
+
+  /** While visitors change their sessions: nothing that they were told is lost with the node. */
+  async #killInCrowd({ name, pid }: FleetNode): Promise<void> {
+    const { url } = this.#fleet
+    const action = (): Promise<CrowdReport> =>
+      withCrowd(
+        url,
+        () => this.#killNow(name, pid),
+        () => this.#fleet.nodes.filter(({ alive }) => alive),
+      )
+    await this.#step(
+      `Kill ${name}, which served, by SIGKILL, while other visitors count their views`,
+      action,
+      ({ visitors, acknowledged, failed }) =>
+        `pid ${pid} is gone; ${visitors} visitors were told of ${acknowledged} views, of which every other node knows all; ` +
+        `${failed} requests failed`,
+    )
+  }
+
+  async #killNow(name: string, pid: number): Promise<void> {
+    await this.#fleet.kill(name, 'SIGKILL')
+    if (isThere(pid)) throw new Error(`pid ${pid} is still there`)
   }
 
   async #restart({ name }: FleetNode): Promise<void> {

@@ -17,6 +17,11 @@ export class Visitor {
     return new Visitor(this.#cookies)
   }
 
+  /** The Cookie header that it sends. */
+  get cookie(): string {
+    return [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  }
+
   /** What the node at this address, or the one that the gateway there chose, knows of the visitor. */
   look(url: string): Promise<ShopAnswer> {
     return this.#ask(new URL('/api/session', url), { method: 'GET' })
@@ -32,7 +37,7 @@ export class Visitor {
   }
 
   async #ask(url: URL, request: RequestInit): Promise<ShopAnswer> {
-    const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    const { cookie } = this
     const headers = { ...(request.headers as Record<string, string>), ...(cookie === '' ? {} : { cookie }) }
     const response = await fetch(url, { ...request, headers, signal: AbortSignal.timeout(ANSWER_DEADLINE_MS) })
     const text = await response.text()

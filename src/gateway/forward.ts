@@ -5,6 +5,7 @@ import type { Dispatcher, Pool } from 'undici'
 import type { Affinity, AffinityWalk } from '../affinity/index.ts'
 import type { Sender } from './client-address.ts'
 import { toRequestHeaders, toResponseHeaders } from './headers.ts'
+import type { UnderWay } from './under-way.ts'
 
 /** Methods that are not sent twice: nginx's list. */
 const NON_IDEMPOTENT = new Set(['POST', 'LOCK', 'PATCH'])
@@ -23,6 +24,7 @@ export interface GatewayChoice {
 export interface Upstream {
   readonly affinity: Affinity
   readonly pools: ReadonlyMap<string, Pool>
+  readonly underWay: UnderWay
   readonly onChoice: ((choice: GatewayChoice) => void) | undefined
 }
 
@@ -43,13 +45,14 @@ export class Forward implements Dispatcher.DispatchHandler {
   readonly #headers: string[]
   readonly #body: PassThrough | null
   #controller: Dispatcher.DispatchController | undefined
+  #server = ''
   #isClientGone = false
 
   constructor(upstream: Upstream, exchange: Exchange) {
     const { request, response, sender } = exchange
     this.#upstream = upstream
     this.#exchange = exchange
-    this.#walk = upstream.affinity.begin(sender.clientIp)
+    this.#walk = upstream.affinity.begin(sender.clientIp, request.headers)
     this.#headers = toRequestHeaders(request, sender)
     // undici reads a body once it is connected and not before, so after a refused connection it is still whole.
     this.#body = hasBody(request) ? request.pipe(new PassThrough()) : null
@@ -69,6 +72,8 @@ export class Forward implements Dispatcher.DispatchHandler {
     const pool = this.#upstream.pools.get(name)
     if (!pool) throw new Error(`the affinity chose ${JSON.stringify(name)}, which the gateway does not have`)
     this.#controller = undefined
+    this.#server = name
+    this.#upstream.underWay.begin(name)
     this.#upstream.onChoice?.({ clientIp: sender.clientIp, server: name })
     const { method = 'GET', url: path = '/', headers } = request
     pool.dispatch(
@@ -106,12 +111,14 @@ export class Forward implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    this.#upstream.underWay.end(this.#server)
     this.#walk.succeeded()
     this.#exchange.response.end()
     this.#discardBody()
   }
 
   onResponseError(_: unknown, error: Error): void {
+    this.#upstream.underWay.end(this.#server)
     const { response, request } = this.#exchange
     const code = 'code' in error ? String(error.code) : ''
     if (this.#isClientGone) return this.#walk.succeeded()
@@ -142,6 +149,7 @@ export class Forward implements Dispatcher.DispatchHandler {
     socket.write(`${text}\r\n`, 'latin1')
     if (head.length > 0) server.write(head)
     pipeline(socket, server, socket, () => {
+      this.#upstream.underWay.end(this.#server)
       this.#walk.succeeded()
       socket.destroy()
       server.destroy()

@@ -5,6 +5,7 @@ import { Pool } from 'undici'
 import { type Affinity, type AffinityServer, ipHash, roundRobin } from '../affinity/index.ts'
 import { toSender, toTrust } from './client-address.ts'
 import { type Exchange, Forward, type GatewayChoice, hasBody, type Upstream } from './forward.ts'
+import { UnderWay } from './under-way.ts'
 
 /** Clients, upgraded ones included; a client beyond it is dropped. Each holds at most one connection to a server. */
 const CONNECTIONS_MAX = 4096
@@ -23,7 +24,10 @@ export interface GatewayOptions {
   /** The servers, in the order that decides the choice. */
   readonly servers: readonly GatewayServer[]
 
-  /** How servers are chosen: as nginx does by one of its names, or an own one over servers of the same names. Default: `'ip-hash'`. */
+  /**
+   * How servers are chosen: as nginx does, by one of its names; or an `Affinity` over servers of the same names, such as
+   * `ownerAffinity(servers)` of `sojourn/affinity`. Default: `'ip-hash'`.
+   */
   readonly affinity?: 'ip-hash' | 'round-robin' | Affinity
 
   /**
@@ -50,9 +54,9 @@ export interface GatewayListenOptions {
   readonly host?: string
 }
 
-/** How long a gateway may take to end. */
+/** How long requests in flight may take to end. */
 export interface GatewayCloseOptions {
-  /** Time for requests in flight to end, in ms; after it their connections are destroyed. Default: `10_000`. */
+  /** In ms; those that take longer are broken off by {@link Gateway.close}, and not waited for by {@link Gateway.drain}. Default: `10_000`. */
   readonly deadline?: number
 }
 
@@ -66,6 +70,12 @@ export interface Gateway extends AsyncDisposable {
 
   /** Takes a server out, or back in, for requests that begin later; its connections go on. */
   setDown(name: string, down: boolean): void
+
+  /**
+   * Takes a server out, and resolves when the requests that it has are answered, or at the deadline: so it can be stopped
+   * without one that fails, also of those that are not sent twice. {@link Gateway.setDown} takes it back in.
+   */
+  drain(name: string, options?: GatewayCloseOptions): Promise<void>
 
   /** Stops listening, lets requests in flight end until the deadline, and ends every connection. May be called twice. */
   close(options?: GatewayCloseOptions): Promise<void>
@@ -127,6 +137,10 @@ export function createGateway(options: GatewayOptions): Gateway {
       return toUrl(server)
     },
     setDown: (name, down) => upstream.affinity.setDown(name, down),
+    async drain(name, { deadline = CLOSE_DEADLINE_DEFAULT_MS } = {}) {
+      upstream.affinity.setDown(name, true)
+      await upstream.underWay.none(name, deadline)
+    },
     close: (closeOptions) => (closed ??= close(closeOptions)),
     [Symbol.asyncDispose]: () => (closed ??= close()),
   }
@@ -144,14 +158,16 @@ function toUpstream({ servers, affinity = 'ip-hash', ...options }: GatewayOption
   for (const { name } of chosen.servers) {
     if (!pools.has(name)) throw new TypeError(`affinity has a server ${JSON.stringify(name)} that servers has not`)
   }
-  return { affinity: chosen, pools, onChoice: options.onChoice }
+  return { affinity: chosen, pools, underWay: new UnderWay(), onChoice: options.onChoice }
 }
 
 function toAffinity(servers: readonly GatewayServer[], affinity: GatewayOptions['affinity']): Affinity {
   if (affinity === 'ip-hash') return ipHash(servers)
   if (affinity === 'round-robin') return roundRobin(servers)
   if (typeof affinity === 'object' && typeof affinity.begin === 'function') return affinity
-  throw new TypeError(`affinity must be "ip-hash", "round-robin" or an Affinity, not ${JSON.stringify(affinity)}`)
+  throw new TypeError(
+    `affinity must be "ip-hash", "round-robin" or an Affinity, such as ownerAffinity(servers), not ${JSON.stringify(affinity)}`,
+  )
 }
 
 function toOrigin(name: string, url: string): string {

@@ -62,9 +62,9 @@ async function drawClients(
   )
   let nowMs = 0
   for (const _ of upTo(ROUNDS)) {
-    const plans = clients.map(() => upTo(random.below(4)).map(() => drawRequest(random)))
+    const plans = clients.map(() => upTo(1 + random.below(3)).map(() => drawRequest(random)))
     await Promise.all(clients.map((client, n) => sendAll(driver, client, plans[n] ?? [], nowMs)))
-    const step = random.below(4) === 0 ? random.below(LAW_TIMES.graceMs * 3) : random.below(5_000)
+    const step = drawStep(random)
     for (const client of clients) await deliver(client, random, nowMs + step)
     nowMs += step
     await driver.turnClock(step)
@@ -80,6 +80,13 @@ async function drawClients(
       `${total} of ${sent} increments, ${acknowledged} acknowledged (${where})`,
     )
   }
+}
+
+/** Most rounds follow soon; some come after a grace, some when a rotation is due. */
+function drawStep(random: Random): number {
+  const kind = random.below(8)
+  if (kind === 0) return LAW_TIMES.rotateEveryMs + random.below(60_000)
+  return kind < 3 ? random.below(LAW_TIMES.graceMs * 3) : random.below(5_000)
 }
 
 interface RequestPlan {

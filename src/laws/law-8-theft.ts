@@ -1,10 +1,11 @@
-import { type Driver, lawTest } from './driver.ts'
+import { type Driver, lawTest, upTo } from './driver.ts'
 import { drawSchedules } from './honest-client.ts'
 import type { LawTest } from './law.ts'
 import { LAW_TIMES } from './node.ts'
 import type { Visitor } from './visitor.ts'
 
-const AFTER_GRACE_MS: number = LAW_TIMES.graceMs + 1_000
+/** Later than any answer that was on its way, and than any request with the token from before it. */
+const SETTLED_MS: number = 2 * LAW_TIMES.graceMs + 1_000
 
 async function expectTheft(driver: Driver, user: Visitor, others: readonly Visitor[], node: number): Promise<void> {
   const before = await driver.stolen()
@@ -32,7 +33,7 @@ export const theftLaws: readonly LawTest[] = [
       const thief = await owner.copy()
       await d.ask(owner, 0, ['rotate'])
       await d.ask(owner, 1)
-      await d.turnClock(AFTER_GRACE_MS)
+      await d.turnClock(SETTLED_MS)
       await expectTheft(d, thief, [owner], 1)
     },
   ),
@@ -42,7 +43,7 @@ export const theftLaws: readonly LawTest[] = [
     const thief = await owner.copy()
     await d.ask(thief, 0, ['rotate'])
     await d.ask(thief, 1, ['set', 'evil', 1])
-    await d.turnClock(AFTER_GRACE_MS)
+    await d.turnClock(SETTLED_MS)
     await expectTheft(d, owner, [thief], 0)
   }),
 
@@ -63,7 +64,7 @@ export const theftLaws: readonly LawTest[] = [
   lawTest(
     8,
     'lost-answer',
-    'a rotation whose answer is lost or aborted leaves the old token good, and the same successor is given again',
+    'a rotation whose answer is lost or aborted leaves the old token good, and the successor is given again',
     [],
     async (d) => {
       const visitor = await d.visitorWith(['login', 'ada'])
@@ -73,7 +74,7 @@ export const theftLaws: readonly LawTest[] = [
       aborted.abort()
       await aborted.release().catch(() => {})
       for (const _ of [1, 2]) {
-        await d.turnClock(AFTER_GRACE_MS)
+        await d.turnClock(SETTLED_MS)
         d.expectEqual((await d.look(visitor, 0)).user, 'ada', 'the user with the old token')
       }
       const again = d.ok(await (await visitor.send(1, [])).answer)
@@ -81,29 +82,91 @@ export const theftLaws: readonly LawTest[] = [
       await given.keep(lost)
       await givenAgain.keep(again)
       d.expect((await given.token()) !== token, 'a rotation gave no other token')
-      d.expectEqual(
-        (await givenAgain.token()) === (await given.token()),
-        true,
-        'that the same successor is given again',
-      )
+      d.expect((await givenAgain.token()) !== token, 'a request with the old token was given no successor')
+      await visitor.keep(lost)
       await visitor.keep(again)
       await d.ask(visitor, 0)
-      await d.turnClock(AFTER_GRACE_MS)
+      await d.turnClock(SETTLED_MS)
       await expectAlive(d, visitor, 'after a rotation whose answer was lost')
     },
   ),
 
-  lawTest(8, 'two-rotations', 'two rotations at once hand out one successor', [], async (d) => {
+  lawTest(8, 'two-rotations', 'two rotations at once leave their browser one good token', [], async (d) => {
     for (const round of [0, 1, 2, 3]) {
       const visitor = await d.visitorWith(['login', 'ada'])
-      const other = await visitor.copy()
-      await Promise.all([d.ask(visitor, round, ['rotate']), d.ask(other, round + 1, ['rotate'])])
-      d.expectEqual((await visitor.token()) === (await other.token()), true, 'that two rotations gave one token')
-      await d.ask(visitor, 0)
-      await d.turnClock(AFTER_GRACE_MS)
-      await expectAlive(d, other, 'after two rotations at once')
+      const flights = [await visitor.send(round, [['rotate']]), await visitor.send(round + 1, [['rotate']])]
+      const answers = await Promise.all(flights.map(async ({ answer }) => d.ok(await answer)))
+      for (const answer of round % 2 === 0 ? answers : answers.toReversed()) {
+        await visitor.keep(answer)
+        await d.ask(visitor, round)
+      }
+      await d.turnClock(SETTLED_MS)
+      await expectAlive(d, visitor, 'after two rotations at once')
     }
   }),
+
+  lawTest(
+    8,
+    'rotates-by-itself',
+    'the token of a session in use is changed every so often, on whichever node it lands, and its user stays',
+    [],
+    async (d) => {
+      const visitor = await d.visitorWith(['login', 'ada'])
+      for (const round of upTo(4)) {
+        const token = await visitor.token()
+        await d.turnClock(LAW_TIMES.rotateEveryMs)
+        await d.ask(visitor, round, ['set', 'round', round])
+        d.expect((await visitor.token()) !== token, 'a token that is due was not rotated')
+        const answer = await d.ask(visitor, round + 1)
+        d.expectEqual([answer.user, answer.data['round']], ['ada', round], 'user and data after a rotation')
+        d.expectNoToken(answer, 'a request with a new token')
+      }
+      await d.turnClock(SETTLED_MS)
+      await expectAlive(d, visitor, 'after rotations')
+    },
+  ),
+
+  lawTest(
+    8,
+    'thief-in-step',
+    'a thief who polls and is given the successor along with its owner is seen at the next use of the other',
+    [],
+    async (d) => {
+      for (const round of [0, 1]) {
+        const owner = await d.visitorWith(['login', 'ada'])
+        const thief = await owner.copy()
+        const [first, second] = round === 0 ? [owner, thief] : [thief, owner]
+        await d.turnClock(LAW_TIMES.rotateEveryMs)
+        await d.ask(owner, 0)
+        await d.ask(thief, 1)
+        for (const each of [owner, thief]) await d.ask(each, round)
+        await d.turnClock(SETTLED_MS)
+        await d.ask(first, 0)
+        await expectTheft(d, second, [first], 1)
+      }
+    },
+  ),
+
+  lawTest(
+    8,
+    'thief-polls',
+    'a thief who polls every half minute is seen soon after the next rotation, however seldom the owner comes',
+    [],
+    async (d) => {
+      for (const everyMinutes of [1, 4]) {
+        const owner = await d.visitorWith(['login', 'ada'])
+        const thief = await owner.copy()
+        const before = await d.stolen()
+        for (const half of upTo(26)) {
+          await d.turnClock(30_000)
+          await d.ask(thief, half)
+          if (half % (2 * everyMinutes) === 0) await d.ask(owner, half + 1)
+        }
+        d.expectEqual(await d.stolen(), before + 1, 'the number of stolen events')
+        for (const each of [owner, thief]) await d.expectDead(each, 'after a theft was seen')
+      }
+    },
+  ),
 
   lawTest(
     8,
@@ -127,7 +190,7 @@ export const theftLaws: readonly LawTest[] = [
         d.expectNoToken(answer, 'a request from before a rotation')
         await visitor.keep(answer)
       }
-      await d.turnClock(AFTER_GRACE_MS)
+      await d.turnClock(SETTLED_MS)
       await expectAlive(d, visitor, 'after late answers')
     },
   ),
@@ -146,13 +209,13 @@ export const theftLaws: readonly LawTest[] = [
         const slow = await d.held(visitor, 0, (barrier) => ({ steps: [['meet', barrier], ...write] }))
         await d.ask(visitor, 1)
         await d.ask(visitor, 1)
-        await d.turnClock(AFTER_GRACE_MS)
+        await d.turnClock(SETTLED_MS)
         await d.ask(visitor, 1, ['rotate'])
         await d.ask(visitor, 1)
         const answer = d.ok(await slow.release())
         d.expectNoToken(answer, 'a request whose successor was used meanwhile')
         await visitor.keep(answer)
-        await d.turnClock(AFTER_GRACE_MS)
+        await d.turnClock(SETTLED_MS)
         await expectAlive(d, visitor, 'after a late successor')
       }
     },
@@ -169,11 +232,11 @@ export const theftLaws: readonly LawTest[] = [
       const second = await visitor.copy()
       const slow = await d.heldApply(second, 0, 'before', [])
       await d.ask(visitor, 1)
-      await d.turnClock(AFTER_GRACE_MS)
+      await d.turnClock(SETTLED_MS)
       await d.ask(visitor, 1, ['rotate'])
       await d.ask(visitor, 1)
       d.ok(await slow.release())
-      await d.turnClock(AFTER_GRACE_MS)
+      await d.turnClock(SETTLED_MS)
       await expectTheft(d, second, [visitor], 0)
     },
   ),

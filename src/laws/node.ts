@@ -15,9 +15,15 @@ import { Barriers, type LawData, runStep, type Step } from './steps.ts'
 import { type ApplyPlan, watched, type WatchedStore } from './watched-store.ts'
 
 /** Timeouts of the laws' sessions, in milliseconds. */
-export const LAW_TIMES: { readonly idleMs: number; readonly absoluteMs: number; readonly graceMs: number } = {
+export const LAW_TIMES: {
+  readonly idleMs: number
+  readonly absoluteMs: number
+  readonly rotateEveryMs: number
+  readonly graceMs: number
+} = {
   idleMs: 30 * 60_000,
   absoluteMs: 12 * 3_600_000,
+  rotateEveryMs: 5 * 60_000,
   graceMs: 60_000,
 }
 
@@ -30,6 +36,8 @@ export interface LawNodeOptions {
   store: StoreDefinition
   /** The same on every node of a fleet. Default: a fixed one, since a law node is no place for secrets. */
   secret?: string
+  /** Whether tokens are rotated every so often; not where the store excuses law 8. Default: `true`. */
+  rotates?: boolean
   /** Makes the sessions; a fault of the engine is injected here. Default: as `createSessions` does. */
   createSessions?: (options: SessionsOptions<LawData>) => Sessions<LawData>
 }
@@ -83,7 +91,8 @@ export async function startLawNode(options: LawNodeOptions): Promise<LawNode> {
   const node = new Node(options)
   await node.sessions.ready()
   let isStopping = false
-  const server = createServer((request, response) => {
+  // The client closes idle connections: a server that does may close one that a request is on its way on.
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     response.once('close', () => isStopping && setImmediate(() => server.closeIdleConnections()))
     void node.serve(request, response)
   })
@@ -113,7 +122,7 @@ class Node {
   #store: WatchedStore | undefined
   #clockMs = 0
 
-  constructor({ store, secret = SECRET, createSessions }: LawNodeOptions) {
+  constructor({ store, secret = SECRET, rotates = true, createSessions }: LawNodeOptions) {
     const note = (facts: object, message: string): void => this.#note('log', message, facts)
     const logger = { info: note, warn: note, error: note }
     const clock = { now: () => Date.now() + this.#clockMs }
@@ -123,6 +132,7 @@ class Node {
       secret,
       idleTimeout: LAW_TIMES.idleMs,
       absoluteTimeout: LAW_TIMES.absoluteMs,
+      rotateEvery: rotates ? LAW_TIMES.rotateEveryMs : Infinity,
       grace: LAW_TIMES.graceMs,
       deadline: DEADLINE_MS,
       clock,

@@ -75,8 +75,8 @@ export class WatchedStore implements Store {
     return this.#store.check()
   }
 
-  close(): Promise<void> {
-    return this.#store.close()
+  close(deadlineMs?: number): Promise<void> {
+    return this.#store.close(deadlineMs)
   }
 
   /** Sends every change of a session that this node has ever sent again: in their order, then the last one first. */

@@ -34,6 +34,8 @@ export interface IssuedSession {
   readonly key: string
   /** Value for the `Cookie` header: `request(app).get('/').set('Cookie', cookie)`, `app.inject({ headers: { cookie } })`. */
   readonly cookie: string
+  /** The headers of a request, whatever the carrier: `{ cookie }`, or those of `carrier`. */
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /**
@@ -48,13 +50,16 @@ export async function issue<Data extends object>(
   const session = await sessions.open({ headers: {} })
   Object.assign(session.data, data)
   if (user !== undefined) await session.login(user)
-  const headers = await sessions.commit(session)
-  if (headers.length === 0) {
+  const lines = await sessions.commit(session)
+  if (lines.length === 0) {
     throw new TypeError(
       'issue(): give a user or data that differs from initial(); a visitor whose session holds nothing has no cookie',
     )
   }
-  return { key: session.key, cookie: headers.map(([, line]) => line.slice(0, line.indexOf(';'))).join('; ') }
+  const cookies = lines.filter(([name]) => name === 'set-cookie')
+  const cookie = cookies.map(([, line]) => line.slice(0, line.indexOf(';'))).join('; ')
+  const others = lines.filter(([name]) => name !== 'set-cookie' && name !== 'cache-control')
+  return { key: session.key, cookie, headers: cookie === '' ? Object.fromEntries(others) : { cookie } }
 }
 
 /** Sessions for a test: in memory, with a secret of their own, a {@link TestClock}, and {@link issue} as a method. */

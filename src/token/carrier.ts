@@ -12,6 +12,11 @@ export interface CookieOptions {
   domain?: string
   /** Default: `/`. Another one rules out the `__Host-` prefix. */
   path?: string
+  /**
+   * Lets the cookie outlive the browser's window: `Max-Age` reaches to the session's absolute end, 400 days at most.
+   * `idleTimeout` ends the session all the same. Default: `false`, the browser drops it when it is closed.
+   */
+  persistent?: boolean
   /** Keeps a cookie for each embedding site (CHIPS); needs `secure`. Default: `false`. */
   partitioned?: boolean
 }
@@ -21,6 +26,7 @@ export interface CookiePolicy {
   readonly name: string
   readonly hintName: string
   readonly secure: boolean
+  readonly persistent: boolean
   readonly attributes: {
     httpOnly: true
     secure: boolean
@@ -31,25 +37,35 @@ export interface CookiePolicy {
   }
 }
 
+/** The name of the token's cookie, by default: the first unless an option rules out its prefix. */
+export const DEFAULT_COOKIE_NAMES = ['__Host-sid', 'sid'] as const
+
 const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const OPTION_TYPES: Readonly<Record<keyof CookieOptions, string>> = {
   name: 'string', secure: 'boolean', sameSite: 'string', domain: 'string', path: 'string', partitioned: 'boolean',
+  persistent: 'boolean',
 } // prettier-ignore
 /** What other session libraries take, and what to do instead. */
 const ADVICE: ReadonlyMap<string, string> = new Map([
   ['httpOnly', 'the cookie is always HttpOnly'],
-  ['maxAge', 'the browser keeps the cookie until it is closed; idleTimeout and absoluteTimeout end the session'],
-  ['expires', 'the browser keeps the cookie until it is closed; idleTimeout and absoluteTimeout end the session'],
+  [
+    'maxAge',
+    'idleTimeout and absoluteTimeout end the session; persistent: true keeps the cookie over a restart of the browser',
+  ],
+  [
+    'expires',
+    'idleTimeout and absoluteTimeout end the session; persistent: true keeps the cookie over a restart of the browser',
+  ],
   ['signed', 'the token is always signed'],
 ])
 
 /** @throws TypeError where a name, a prefix and the attributes do not fit together */
 export function toCookiePolicy(options: CookieOptions = {}): CookiePolicy {
   checkTypes(options)
-  const { secure = true, sameSite = 'lax', domain, path, partitioned = false } = options
-  const name = options.name ?? (secure && domain === undefined && path === undefined ? '__Host-sid' : 'sid')
-  if (!COOKIE_NAME.test(name))
-    throw new TypeError(`cookie.name: ${JSON.stringify(name)} is not a cookie name (letters, digits, and -_.)`)
+  const { secure = true, sameSite = 'lax', domain, path, partitioned = false, persistent = false } = options
+  const [hostName, plainName] = DEFAULT_COOKIE_NAMES
+  const name = options.name ?? (secure && domain === undefined && path === undefined ? hostName : plainName)
+  checkCookieName('cookie.name', name)
   if (/^__host-/i.test(name) && (!secure || domain !== undefined || (path ?? '/') !== '/')) {
     throw new TypeError(
       `cookie.name: browsers drop ${name} unless it is secure, has no domain and has the path '/'; drop the prefix or those options`,
@@ -67,7 +83,13 @@ export function toCookiePolicy(options: CookieOptions = {}): CookiePolicy {
   if (domain !== undefined) attributes.domain = domain
   if (partitioned) attributes.partitioned = true
   stringifySetCookie({ name, value: '', ...attributes }) // throws a TypeError for a bad domain or path
-  return { name, hintName: `${name}-v`, secure, attributes }
+  return { name, hintName: `${name}-v`, secure, persistent, attributes }
+}
+
+/** @throws TypeError where it is no cookie name; `option` is where it was given */
+export function checkCookieName(option: string, name: unknown): void {
+  if (typeof name === 'string' && COOKIE_NAME.test(name)) return
+  throw new TypeError(`${option}: ${JSON.stringify(name)} is not a cookie name (letters, digits, and -_.)`)
 }
 
 /** A misspelt option must not leave the cookie weaker than its author believes. */
@@ -87,9 +109,17 @@ function checkTypes(options: CookieOptions): void {
   }
 }
 
-/** The Set-Cookie line that gives the client a cookie of this value. */
-export function toSetCookie(policy: CookiePolicy, name: string, value: string): string {
-  return stringifySetCookie({ name, value, ...policy.attributes })
+/** Browsers keep no cookie longer (RFC 6265bis, section 5.5). */
+const MAX_AGE_S = 400 * 86_400
+
+/**
+ * The Set-Cookie line that gives the client a cookie of this value.
+ *
+ * @param lifeMs how long a persistent one is of use; rounded up, since the server judges time
+ */
+export function toSetCookie(policy: CookiePolicy, name: string, value: string, lifeMs: number = Infinity): string {
+  const lifetime = policy.persistent ? { maxAge: Math.min(Math.ceil(lifeMs / 1000), MAX_AGE_S) } : {}
+  return stringifySetCookie({ name, value, ...policy.attributes, ...lifetime })
 }
 
 /** The Set-Cookie line that makes the client forget a cookie. */
@@ -105,4 +135,12 @@ export function readCookies(
   if (!header.includes(policy.name)) return { token: undefined, hint: undefined }
   const cookies = parseCookie(header)
   return { token: cookies[policy.name], hint: cookies[policy.hintName] }
+}
+
+/** The first of these cookies that a Cookie header has, as sent; no check is made here. */
+export function readFirstCookie(names: readonly string[], header: string): string | undefined {
+  if (!names.some((name) => header.includes(name))) return undefined
+  const cookies = parseCookie(header)
+  const name = names.find((name) => cookies[name] !== undefined)
+  return name === undefined ? undefined : cookies[name]
 }

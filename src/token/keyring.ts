@@ -1,4 +1,5 @@
 import { hash, hkdfSync } from 'node:crypto'
+import { isPublishedSecret } from './secret.ts'
 
 /** One secret, or several: the first signs, all open. `undefined` type-checks, so that `process.env` fits, and is refused at start. */
 export type SecretOption = string | undefined | readonly (string | undefined)[]
@@ -24,7 +25,7 @@ const SECRET_CHARACTERS_MIN = 32
 const SECRET_DISTINCT_MIN = 10
 const GUESSABLE = /secret|passw|change.?me|keyboard.?cat|example|default|sojourn|0123456789|abcdefgh/i
 const HOW_TO_MAKE_ONE =
-  "make one with: node -e \"console.log(require('crypto').randomBytes(32).toString('base64url'))\""
+  "make one with: npx sojourn keys new, or node -e \"console.log(require('crypto').randomBytes(32).toString('base64url'))\""
 
 /**
  * Derives the keys of one or several secrets.
@@ -49,6 +50,9 @@ function checkSecret(secret: unknown, index: number): string {
   }
   if (secret.length < SECRET_CHARACTERS_MIN) {
     throw new TypeError(`${where} has ${secret.length} characters, at least 32 are needed; ${HOW_TO_MAKE_ONE}`)
+  }
+  if (isPublishedSecret(secret)) {
+    throw new TypeError(`${where} stands in the README, where everybody reads it; ${HOW_TO_MAKE_ONE}`)
   }
   if (new Set(secret).size < SECRET_DISTINCT_MIN || GUESSABLE.test(secret)) {
     throw new TypeError(

@@ -1,23 +1,33 @@
-import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
 import { createMac, type KeyRing } from './keyring.ts'
 
 /**
- * `format (1) | key id (1) | selector (16) | generation (varint) | tag (16)` in base64url. The tag is HMAC-SHA-256,
- * truncated to 16 bytes, over all before it and the cookie's name, so that a token of one cookie is none of another.
+ * `format (1) | key id (1) | selector (16) | generation (varint) | issue (0 or 3) | tag (16)` in base64url. The tag is
+ * HMAC-SHA-256, truncated to 16 bytes, over all before it and the cookie's name, so that a token of one cookie is none of
+ * another.
  */
 const FORMAT = 1
 const SELECTOR_BYTES = 16
 const TAG_BYTES = 16
 const GENERATION_MAX = 2 ** 31 - 1
 const GENERATION_BYTES_MAX = 5
-const BODY_BYTES_MAX = 2 + SELECTOR_BYTES + GENERATION_BYTES_MAX
+const ISSUE_BYTES = 3
+const BODY_BYTES_MAX = 2 + SELECTOR_BYTES + GENERATION_BYTES_MAX + ISSUE_BYTES
 const TOKEN_BYTES_MIN = 2 + SELECTOR_BYTES + 1 + TAG_BYTES
 const TOKEN_BYTES_MAX = BODY_BYTES_MAX + TAG_BYTES
 const TOKEN_CHARACTERS_MAX = Math.ceil((TOKEN_BYTES_MAX * 4) / 3)
 
 /** What a presented token says. */
 export type TokenReading =
-  | { readonly kind: 'valid'; readonly selector: Buffer; readonly generation: number }
+  | {
+      readonly kind: 'valid'
+      readonly selector: Buffer
+      readonly generation: number
+      /** Of {@link createIssue}, or 0. */
+      readonly issue: number
+      /** Whether the first of several secrets made it; the others only open. */
+      readonly isOfSigner: boolean
+    }
   /** Well-formed, of a secret that this node does not know: another node's newer one, or one that was dropped. */
   | { readonly kind: 'unknownSecret' }
   /** Forged, mangled, foreign, or not in canonical form. */
@@ -28,7 +38,8 @@ const UNKNOWN_SECRET: TokenReading = { kind: 'unknownSecret' }
 
 /** Writes and reads the tokens of one cookie name. */
 export interface TokenCodec {
-  encode(selector: Buffer, generation: number): string
+  /** @param issue of {@link createIssue}; 0 for none */
+  encode(selector: Buffer, generation: number, issue?: number): string
   read(text: string): TokenReading
 }
 
@@ -50,26 +61,26 @@ export function createTokenCodec(ring: KeyRing, name: string): TokenCodec {
   }
 
   return {
-    encode(selector, generation) {
+    encode(selector, generation, issue = 0) {
       const signer = macs[0]
       if (!signer || selector.length !== SELECTOR_BYTES) throw new RangeError('a selector has 16 bytes')
-      const body = Buffer.concat([Buffer.from([FORMAT, signer.id]), selector, encodeVarint(generation)])
+      const head = Buffer.from([FORMAT, signer.id])
+      const body = Buffer.concat([head, selector, encodeVarint(generation), encodeIssue(issue)])
       return Buffer.concat([body, tagOf(body, signer.mac)]).toString('base64url')
     },
 
     read(text) {
-      if (text.length > TOKEN_CHARACTERS_MAX) return REFUSED
-      const bytes = Buffer.from(text, 'base64url')
-      if (bytes.length < TOKEN_BYTES_MIN || bytes[0] !== FORMAT || bytes.toString('base64url') !== text) return REFUSED
+      const bytes = bytesOf(text)
+      if (!bytes) return REFUSED
       const body = bytes.subarray(0, bytes.length - TAG_BYTES)
-      const generation = decodeVarint(body.subarray(2 + SELECTOR_BYTES))
-      if (generation === undefined) return REFUSED
+      const count = decodeCount(body.subarray(2 + SELECTOR_BYTES))
+      if (count === undefined) return REFUSED
       let known = false
-      for (const { id, mac } of macs) {
+      for (const [index, { id, mac }] of macs.entries()) {
         if (id !== bytes[1]) continue
         known = true
         if (timingSafeEqual(tagOf(body, mac), bytes.subarray(body.length))) {
-          return { kind: 'valid', selector: body.subarray(2, 2 + SELECTOR_BYTES), generation }
+          return { kind: 'valid', selector: body.subarray(2, 2 + SELECTOR_BYTES), ...count, isOfSigner: index === 0 }
         }
       }
       return known ? REFUSED : UNKNOWN_SECRET
@@ -77,9 +88,34 @@ export function createTokenCodec(ring: KeyRing, name: string): TokenCodec {
   }
 }
 
+/** The bytes of a token of this format, in canonical form; `undefined` for any other text. */
+function bytesOf(text: string): Buffer | undefined {
+  if (text.length > TOKEN_CHARACTERS_MAX) return undefined
+  const bytes = Buffer.from(text, 'base64url')
+  const fits = bytes.length >= TOKEN_BYTES_MIN && bytes[0] === FORMAT && bytes.toString('base64url') === text
+  return fits ? bytes : undefined
+}
+
+/**
+ * The key that a token claims, read without any secret, so that nothing may be believed of it: good for choosing a
+ * server and for nothing else. `undefined` for what has not the form of a token.
+ */
+export function claimedKeyOf(token: string): string | undefined {
+  const bytes = bytesOf(token)
+  return bytes && keyOfSelector(bytes.subarray(2, 2 + SELECTOR_BYTES))
+}
+
 /** 16 random bytes: the secret that names a session to its client alone. */
 export function createSelector(): Buffer {
   return randomBytes(SELECTOR_BYTES)
+}
+
+/**
+ * Tells apart the tokens in which one generation was handed out, so that two who were given it at once are not one for
+ * ever. Not a secret; two are alike once in 16 million.
+ */
+export function createIssue(): number {
+  return randomInt(1, 2 ** (8 * ISSUE_BYTES))
 }
 
 /** SHA-256 of the selector in base64url, 43 characters: the only name under which a store knows a session. Safe to log. */
@@ -97,6 +133,23 @@ function encodeVarint(value: number): Buffer {
     if (rest < 128) return Buffer.from([...bytes, rest])
     bytes.push((rest % 128) | 128)
   }
+}
+
+function encodeIssue(issue: number): Buffer {
+  const bytes = Buffer.alloc(issue === 0 ? 0 : ISSUE_BYTES)
+  if (issue !== 0) bytes.writeUIntBE(issue, 0, ISSUE_BYTES)
+  return bytes
+}
+
+/** A generation and an issue. */
+function decodeCount(bytes: Buffer): { generation: number; issue: number } | undefined {
+  const length = bytes.findIndex((byte) => byte < 128) + 1
+  const generation = decodeVarint(bytes.subarray(0, length))
+  const rest = bytes.subarray(length)
+  if (generation === undefined || (rest.length !== 0 && rest.length !== ISSUE_BYTES)) return undefined
+  if (rest.length === 0) return { generation, issue: 0 }
+  const issue = rest.readUIntBE(0, ISSUE_BYTES)
+  return issue === 0 ? undefined : { generation, issue }
 }
 
 /** Only the shortest form is read, so that one token has one text. */

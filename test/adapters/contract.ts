@@ -74,6 +74,38 @@ export function proveAdapter(framework: Framework): void {
     }
   })
 
+  describe(`${framework.name}: what carries the token`, () => {
+    test('no cache keeps a response with a token, unless the handler says how', async () => {
+      await using server = await framework.serve(createStage(createTestStore()))
+      assert.equal((await ask(server.port, { path: '/end' }).response).header('cache-control'), 'no-store')
+      const own = await ask(server.port, { path: '/own-cache' }).response
+      assert.equal(own.header('cache-control'), 'private, max-age=5')
+    })
+
+    test('may be the Authorization header, and cookies are then neither set nor read', async () => {
+      const store = createTestStore()
+      await using server = await framework.serve(createStage(store, { carrier: 'bearer' }))
+      const first = await ask(server.port, { path: '/json' }).response
+      assert.deepEqual(ownCookies(first), [])
+      const headers = {
+        authorization: first.header('authorization') ?? '',
+        'x-session-v': first.header('x-session-v') ?? '',
+      }
+      assert.match(headers.authorization, /^Bearer [\w-]+$/)
+      const second = await ask(server.port, { path: '/json', headers }).response
+      assert.match(second.text, /"views":2/)
+      assert.equal(second.header('authorization'), undefined)
+      assert.notEqual(second.header('x-session-v'), headers['x-session-v'])
+    })
+
+    test('may be a header of your own', async () => {
+      await using server = await framework.serve(createStage(createTestStore(), { carrier: { header: 'x-shop' } }))
+      const first = await ask(server.port, { path: '/json' }).response
+      const headers = { 'x-shop': first.header('x-shop') ?? '' }
+      assert.match((await ask(server.port, { path: '/json', headers }).response).text, /"views":2/)
+    })
+  })
+
   describe(`${framework.name}: when the store is asked`, () => {
     test('no cookie and nothing changed: no store call, no cookie', async () => {
       const store = createTestStore()

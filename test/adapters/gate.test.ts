@@ -33,6 +33,24 @@ describe('a held response', () => {
     assert.deepEqual(seen, [false, true, false, 'drain', true])
   })
 
+  test('a server that closes while a response waits for its commit sends it, and takes no connection for idle', async () => {
+    const commit = Promise.withResolvers<HeaderLine[]>()
+    const held = Promise.withResolvers<ServerResponse>()
+    const server = createServer((_, response) => {
+      hold(response, { commit: () => commit.promise })
+      response.end('kept')
+      held.resolve(response)
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const exchange = ask(portOf(server), { path: '/' })
+    assert.equal((await held.promise).writableEnded, true)
+    server.close()
+    server.closeIdleConnections()
+    commit.resolve([])
+    assert.equal((await exchange.response).text, 'kept')
+    server.closeAllConnections()
+  })
+
   test('drain does not come before what was written is on its way', async () => {
     const left = Promise.withResolvers<number>()
     await using server = await serve((_, response) => {

@@ -31,6 +31,7 @@ describe("the demo's page in Chromium", { skip: needs('chromium') }, () => {
     const pid = await served.getAttribute('data-pid')
     const name = await served.getAttribute('data-node')
     assert.ok(pid !== null && name !== null)
+    await shows(page, '#kept', new RegExp(`^${name} \\(owner\\), node-\\d$`))
     await served.getByRole('button', { name: 'Kill' }).click()
     await page.locator(`#nodes .dead[data-pid="${pid}"]`).waitFor()
     assert.throws(() => process.kill(Number(pid), 0), { code: 'ESRCH' })

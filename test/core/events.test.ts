@@ -54,9 +54,11 @@ suite('events', () => {
     const bus = new EventBus(logger)
     bus.emit('created', { key: 'k' })
     bus.emit('ended', { key: 'k', user: null, reason: 'logout' })
+    bus.emit('stale', { key: 'k', seen: { incarnation: 0, sequence: 1 }, stored: null })
     assert.deepEqual(logged, [])
-    bus.emit('stolen', { key: 'k', user: 'u', generation: 3 })
-    assert.deepEqual(logged, ['warn {"key":"k","user":"u","generation":3}'])
+    const event = { key: 'k', user: 'u', generation: 3, presentedBy: 'a', heldBy: 'b' }
+    bus.emit('stolen', event)
+    assert.deepEqual(logged, [`warn ${JSON.stringify(event)}`])
   })
 
   test('stats are a copy', () => {

@@ -89,13 +89,19 @@ export class Client {
     return this.cookies.get('__Host-sid')
   }
 
+  /** Of the token, as the format's documentation says where it stands. */
+  get generation(): number | undefined {
+    return Buffer.from(this.token ?? '', 'base64url')[18]
+  }
+
   get hint(): string | undefined {
     return this.cookies.get('__Host-sid-v')
   }
 
   /** Takes the answer of a commit. */
   take(headers: readonly HeaderLine[]): void {
-    for (const [, line] of headers) {
+    for (const [header, line] of headers) {
+      if (header !== 'set-cookie') continue
       const { name, value, maxAge } = parseSetCookie(line)
       if (maxAge === 0) this.cookies.delete(name)
       else this.cookies.set(name, value ?? '')

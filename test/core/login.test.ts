@@ -30,6 +30,25 @@ suite('login', () => {
     assert.deepEqual(await resetting.visit(sessions, ({ data }) => ({ ...data })), { n: 0, list: [] })
   })
 
+  test('of another user, over one who is still logged in, begins anew; of the same user goes on', async () => {
+    const { sessions, store } = createFleet()
+    const client = await createVisitor(sessions)
+    await client.visit(sessions, (session) => session.login('ann'))
+    await client.visit(sessions, ({ data }) => void (data['address'] = 'of ann'))
+    await client.visit(sessions, (session) => session.login('ann'))
+    assert.equal(await client.visit(sessions, ({ data }) => data['address']), 'of ann')
+    await client.visit(sessions, (session) => session.login('bob'))
+    assert.deepEqual(await client.visit(sessions, ({ user, data }) => ({ user, ...data })), {
+      user: 'bob',
+      n: 0,
+      list: [],
+    })
+    assert.equal(onlyRecord(store).fields.get('address')?.value, null)
+    await client.visit(sessions, ({ data }) => void (data.n = 7))
+    await client.visit(sessions, (session) => session.login('cay', { data: 'keep' }))
+    assert.equal(await client.visit(sessions, ({ data }) => data.n), 7)
+  })
+
   test('with options that are none is a TypeError', async () => {
     const { sessions } = createFleet()
     const session = await sessions.open({ headers: {} })

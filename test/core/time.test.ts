@@ -192,6 +192,16 @@ suite('hint', () => {
     assert.deepEqual(events.at(-1), ['stale', { key, seen, stored }])
   })
 
+  test('of a session that the store does not have: told, with nothing stored', async () => {
+    const { sessions, store, events } = createFleet()
+    const client = await createVisitor(sessions)
+    const { key } = onlyRecord(store)
+    store.records.clear()
+    assert.equal((await sessions.open(client.request)).isNew, true)
+    const seen = { incarnation: 0, sequence: 1 }
+    assert.deepEqual(events.at(-1), ['stale', { key, seen, stored: null }])
+  })
+
   test('of any other text, or none, is as if it were not there', async () => {
     const { sessions, eventNames } = createFleet()
     const client = await createVisitor(sessions)

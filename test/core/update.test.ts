@@ -211,6 +211,22 @@ suite('save', () => {
     assert.equal(onlyRecord(store).fields.get('n')?.value, '3')
   })
 
+  test('what is assigned after the response has ended is told too, unless it is saved then', async () => {
+    const { sessions, events } = createFleet()
+    const client = await createVisitor(sessions)
+    const session = await sessions.open(client.request)
+    client.take(await sessions.commit(session))
+    sessions.finish(session)
+    session.data.n = 2
+    await session.save()
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(events.slice(1), [])
+    session.data.n = 3
+    session.data['more'] = 1
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(events.slice(1), [['lateChange', { key: session.key, fields: ['n', 'more'] }]])
+  })
+
   test('a session that would need a cookie after the first byte is refused', async () => {
     const { sessions, store } = createFleet()
     const session = await sessions.open(new Client().request)

@@ -242,6 +242,52 @@ suite('the life of a gateway', () => {
   })
 })
 
+suite('drain()', () => {
+  test('takes the server out at once, and resolves when its last answer has ended', async (t) => {
+    const asked = Promise.withResolvers<() => void>()
+    const slow = await startBackend(t, (req, res) => {
+      if (req.method === 'POST') asked.resolve(() => res.end('slow'))
+      else res.end('slow')
+    })
+    const [other] = await startNamed(t, ['other'])
+    assert.ok(other)
+    const servers = [{ name: 'slow', url: slow.url }, other]
+    const { gateway, url } = await startGateway(t, { servers, affinity: 'round-robin' })
+    const answer = send(url, { method: 'POST' })
+    const finish = await asked.promise
+    let isDrained = false
+    const drained = gateway.drain('slow', { deadline: 2 ** 30 }).then(() => (isDrained = true))
+    for (let index = 0; index < 3; index += 1) assert.equal(String((await send(url)).body), 'other')
+    assert.equal(isDrained, false)
+    finish()
+    await drained
+    assert.equal(String((await answer).body), 'slow')
+    gateway.setDown('slow', false)
+    const names = [String((await send(url)).body), String((await send(url)).body)]
+    assert.deepEqual(names.toSorted(), ['other', 'slow'], 'it is back')
+  })
+
+  test('does not wait beyond its deadline, nor for a server without requests or one whose client left', async (t) => {
+    const { promise: asked, resolve: ask } = Promise.withResolvers<void>()
+    const { promise: left, resolve: leave } = Promise.withResolvers<void>()
+    const silent = await startBackend(t, (_, res) => {
+      res.once('close', leave)
+      ask()
+    })
+    const { gateway, url } = await startGateway(t, { servers: [{ name: 'a', url: silent.url }] })
+    await gateway.drain('a', { deadline: 2 ** 30 })
+    gateway.setDown('a', false)
+    const outgoing = request(url, { agent: false }).on('error', () => {})
+    outgoing.end()
+    await asked
+    await gateway.drain('a', { deadline: 0 })
+    outgoing.destroy()
+    await left
+    await gateway.drain('a', { deadline: 2 ** 30 })
+    await assert.rejects(gateway.drain('z'), { name: 'TypeError', message: /no server is named "z"/ })
+  })
+})
+
 async function startNamed(
   t: Parameters<typeof startBackend>[0],
   names: string[],

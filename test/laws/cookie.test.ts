@@ -15,7 +15,7 @@ import { revocable } from './stores.ts'
 const revocableExcuses = storeExcuses['cookie with revocations']
 
 describe('cookie, two nodes in one process,', async () => {
-  const fleet = await startLocalFleet(2, () => cookieStore())
+  const fleet = await startLocalFleet(2, () => cookieStore(), { rotates: false })
   after(() => fleet[Symbol.asyncDispose]())
   proveLaws({ fleet, excuses: storeExcuses.cookie, partial: true, test: keeps })
 })

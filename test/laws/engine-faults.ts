@@ -1,6 +1,12 @@
 /** Deliberate faults of the engine or an adapter, with the test that must see each. */
 
-import { openSessions, type RequestLike, type Sessions } from '../../src/core/index.ts'
+import {
+  type HeaderLine,
+  openSessions,
+  type RequestLike,
+  type Sessions,
+  type SessionsOptions,
+} from '../../src/core/index.ts'
 import type { LawData } from '../../src/laws/index.ts'
 import type { Fault } from './store-faults.ts'
 
@@ -25,7 +31,56 @@ function cookieOf({ headers }: RequestLike): string {
   return 'cookie' in headers ? String(headers.cookie) : ''
 }
 
+function isToken([name, line]: HeaderLine): boolean {
+  return name === 'set-cookie' && line.startsWith('__Host-sid=')
+}
+
+/** Sessions with other options than they were given. */
+function withOptions(change: Partial<SessionsOptions<LawData>>): NonNullable<Fault['createSessions']> {
+  return (options) => withEngine(() => ({}))({ ...options, ...change })
+}
+
 export const engineFaults: readonly Fault[] = [
+  {
+    title: 'the engine never rotates by itself',
+    seenBy: 'rotates-by-itself',
+    createSessions: withOptions({ rotateEvery: Infinity }),
+  },
+  {
+    title: 'the engine tells of a theft and lets it go on',
+    seenBy: 'thief-after-owner',
+    createSessions: withOptions({ onStolen: 'report' }),
+  },
+  {
+    title: 'the engine gives the predecessor no grace',
+    seenBy: 'grace',
+    createSessions: withOptions({ grace: 1 }),
+  },
+  {
+    title: 'the engine gives a successor to all in one issue, so that a thief and the owner go on with the same',
+    seenBy: 'thief-in-step',
+    createSessions: (() => {
+      const given = new Map<string, HeaderLine>()
+      return withEngine((sessions) => {
+        const presented = new WeakMap<object, string>()
+        return {
+          async open(request) {
+            const session = await sessions.open(request)
+            presented.set(session, /__Host-sid=([^;]*)/.exec(cookieOf(request))?.[1] ?? '')
+            return session
+          },
+          async commit(session) {
+            const lines = await sessions.commit(session)
+            const of = presented.get(session) ?? ''
+            const token = lines.find(isToken)
+            if (of === '' || !token || session.isNew) return lines
+            if (!given.has(of)) given.set(of, token)
+            return lines.map((line) => (isToken(line) ? (given.get(of) ?? line) : line))
+          },
+        }
+      })
+    })(),
+  },
   {
     title: 'the engine answers before the store has',
     seenBy: 'answer-after-write',

@@ -72,7 +72,7 @@ export function drawConfig(random: Random, wishes: Wishes): SimConfig {
     copies: wishes.copies ?? config.copies,
     ack: wishes.ack ?? config.ack,
     onPartition: wishes.onPartition ?? config.onPartition,
-    isChaotic: wishes.chaos === false ? false : config.isChaotic,
+    isChaotic: wishes.chaos ?? config.isChaotic,
     faultEveryMs: wishes.faults === false ? Infinity : config.faultEveryMs,
   }
 }

@@ -2,7 +2,7 @@
 export const COVERED = [
   'crash', 'hostCrash', 'restart', 'pause', 'partitionSymmetric', 'partitionOneWay', 'partitionPartial', 'reset',
   'join', 'leave', 'clockJump', 'viewChange', 'handover', 'conflict', 'concurrentWrites', 'logoutInFlight',
-  'loginInFlight', 'rotationInFlight', 'resend', 'timeout', 'duplicate',
+  'loginInFlight', 'rotationInFlight', 'resend', 'timeout', 'duplicate', 'forgotten',
 ] as const // prettier-ignore
 
 /** Told, and not asked for. */

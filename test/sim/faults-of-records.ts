@@ -32,7 +32,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'if (!isTombstone(a)) return b',
     replacement: 'if (!isTombstone(a)) return a',
     wishes: { onPartition: 'serve' },
-    seed: 3,
+    seed: 4,
   },
   {
     what: 'a live copy wins over a tombstone, the other way',
@@ -40,7 +40,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'if (!isTombstone(b)) return a',
     replacement: 'if (!isTombstone(b)) return b',
     wishes: { onPartition: 'serve' },
-    seed: 2,
+    seed: 1,
   },
   {
     what: 'the newer copy wins whole',
@@ -48,7 +48,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'fields: mergeFields(newer.fields, older.fields)',
     replacement: 'fields: newer.fields',
     wishes: { onPartition: 'serve' },
-    seed: 2,
+    seed: 27,
   },
   {
     what: 'the older copy wins',
@@ -56,7 +56,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'return compareVersions(a.version, b.version) >= 0',
     replacement: 'return compareVersions(a.version, b.version) < 0',
     wishes: { onPartition: 'serve' },
-    seed: 1,
+    seed: 11,
   },
   {
     what: 'fields are merged without their stamps',
@@ -72,7 +72,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'if (!present || compareVersions',
     replacement: 'if (present && compareVersions',
     wishes: { onPartition: 'serve' },
-    seed: 5,
+    seed: 27,
   },
   {
     what: 'a login on the older side is forgotten',
@@ -80,7 +80,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'const login = newer.floor >= older.floor ? newer : older',
     replacement: 'const login = newer',
     wishes: { onPartition: 'serve' },
-    seed: 12,
+    seed: 2,
   },
   {
     what: 'a delta is applied to any version',
@@ -88,7 +88,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: ' || compareVersions(copy.version, base) !== 0) return undefined',
     replacement: ') return undefined',
     wishes: { onPartition: 'serve' },
-    seed: 38,
+    seed: 28,
   },
   {
     what: 'a delta holds new fields alone',
@@ -103,7 +103,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     file: 'copies.ts',
     text: 'return isTombstone(copy) || compareVersions',
     replacement: 'return !isTombstone(copy) && compareVersions',
-    wishes: { onPartition: 'serve' },
-    seed: 55,
+    wishes: { onPartition: 'serve', chaos: true },
+    seed: 50,
   },
 ]

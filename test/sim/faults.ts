@@ -16,13 +16,15 @@ export class Faults {
     this.#next()
   }
 
-  /** Ends every fault: partitions heal, who pauses goes on. */
+  /** Ends every fault: partitions heal, who pauses goes on, and somebody runs. */
   heal(): void {
     this.#isOver = true
     this.#world.onAcknowledged = undefined
     for (const undo of this.#undo) undo()
     this.#undo.clear()
     for (const process of this.#world.processes) process.resume()
+    for (const host of this.#world.hosts) host.isPoweredOff = false
+    if (this.#world.processes.length === 0) this.#restart()
   }
 
   #next(): void {

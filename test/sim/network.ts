@@ -61,6 +61,14 @@ export class Network {
     return this.#blocks.has(way(from, to))
   }
 
+  /** The addresses of hosts with which a process has no connection, and which do not refuse one. */
+  unreachedBy({ host, peers }: SimProcess): string[] {
+    const connected = new Set([...peers.values()].flatMap(({ ways }) => ways.map(({ to }) => to.host)))
+    const isKnown = (other: Host): boolean =>
+      other === host || connected.has(other) || (!other.process && !other.isPoweredOff && this.canTalk(host, other))
+    return this.#world.hosts.filter((other) => !isKnown(other)).map(({ address }) => address)
+  }
+
   canTalk(a: Host, b: Host): boolean {
     return !this.isBlocked(a, b) && !this.isBlocked(b, a)
   }

@@ -72,6 +72,7 @@ export class SimProcess {
       onPartition: config.onPartition,
       minCopies: config.minCopies,
       expectedNodes: config.nodes,
+      unreached: () => world.network.unreachedBy(this),
       random: () => nodeRandom.float(),
       records: this.records,
     })

@@ -9,6 +9,8 @@ export class SimRecords implements RecordMap {
   readonly #scans = new Map<number, string[]>()
   #scanCount = 0
 
+  readonly isFull = false
+
   get size(): number {
     return this.entries.size
   }

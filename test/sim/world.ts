@@ -8,6 +8,8 @@ import { Host, SimProcess } from './process.ts'
 import type { Random } from './random.ts'
 
 const POLL_MS = 25
+/** A node that leaves goes after that time, whether it could hand over or not. */
+const LEAVE_MS = 8_000
 /** How long a fleet that is whole takes at most to have all its copies again. */
 export const REPAIR_MS = 3_000
 
@@ -35,7 +37,7 @@ export class World {
   /** Nodes that may be out of reach, paused ones included, before the others cannot have everything. */
   #awaysToBear = 0
   /** The sides of a clean partition, by host; absent where it is not clear who is on which side. */
-  #sides: ReadonlyMap<Host, string> | undefined
+  #sides: Map<Host, string> | undefined
   #splitCount = 0
   readonly #queue = new EventQueue()
 
@@ -66,6 +68,7 @@ export class World {
     if (host.process) return
     host.isPoweredOff = false
     host.process = new SimProcess(this, host)
+    this.#sides?.delete(host) // when the partition heals it may join either side
     this.trace?.(() => `${host.process?.name} starts`)
   }
 
@@ -114,6 +117,13 @@ export class World {
     this.#awaysToBear = 0
     this.stableSince = undefined
     process.enter(() => process.drive((nowMs) => process.node.leave(nowMs)))
+    this.after(LEAVE_MS, () => {
+      if (!process.isAlive || process.hasLeft) return
+      this.trace?.(() => `${process.name} waits no longer`)
+      this.checker.mayHaveLost()
+      this.#remove(process, false)
+      this.#goAway()
+    })
   }
 
   /** A partition begins: with `serve`, each side goes on by itself. */
@@ -149,7 +159,9 @@ export class World {
     if (name === 'view') this.#onView(view)
     if (name === 'left' && process.isLeaving && !process.hasLeft) {
       process.hasLeft = true
-      if (this.isSplit && !this.network.isWhole) this.checker.mayHaveLost() // it left, and took along what its side had
+      const isHeir = ({ isLeaving, member }: SimProcess): boolean => !isLeaving && process.peers.has(member.id)
+      // It took along what its side had, or what nobody was there to take.
+      if ((this.isSplit && !this.network.isWhole) || !this.processes.some(isHeir)) this.checker.mayHaveLost()
       this.after(this.random.exponential(30), () => process.isAlive && this.#remove(process, false))
     }
   }
@@ -201,9 +213,10 @@ export class World {
     const ids = processes.map(({ member }) => member.id).toSorted().join() // prettier-ignore
     const isStable =
       processes.length > 0 &&
-      processes.every(({ isPaused, isLeaving, node: { view } }) => {
-        const members = view.members.map(({ id }) => id).toSorted().join() // prettier-ignore
-        return !isPaused && !isLeaving && members === ids
+      processes.every(({ isPaused, isLeaving, node, monotonic }) => {
+        const members = node.view.members.map(({ id }) => id).toSorted().join() // prettier-ignore
+        // Without leases it may be about to go on by itself, since it has not heard yet that all has healed.
+        return !isPaused && !isLeaving && members === ids && node.isServing(monotonic)
       })
     if (!isStable) {
       this.stableSince = undefined

@@ -81,7 +81,7 @@ export async function startTcpProxy({ to }: TcpProxyOptions): Promise<TcpProxy> 
 
   /** A side that breaks breaks the other; a side that has only ended still receives. */
   function tie(connection: Connection, socket: Socket, other: Socket): void {
-    socket.once('error', () => connection.answer === 'dropped' || other.resetAndDestroy())
+    socket.once('error', () => connection.answer === 'dropped' || reset(other))
     socket.once('close', () => void (other.destroyed && connections.delete(connection)))
   }
 
@@ -91,7 +91,7 @@ export async function startTcpProxy({ to }: TcpProxyOptions): Promise<TcpProxy> 
     if (connection.answer === 'passes' || direction === 'up') return true
     if (connection.answer === 'awaited') {
       connection.answer = 'dropped'
-      connection.client.resetAndDestroy()
+      reset(connection.client)
       connection.upstream.end()
     }
     return false
@@ -121,8 +121,8 @@ export async function startTcpProxy({ to }: TcpProxyOptions): Promise<TcpProxy> 
   function cut(): number {
     const cutting = [...connections]
     for (const { client, upstream } of cutting) {
-      client.resetAndDestroy()
-      upstream.resetAndDestroy()
+      reset(client)
+      reset(upstream)
     }
     return cutting.length
   }
@@ -170,6 +170,12 @@ interface Watch {
   matches(connection: Connection, chunk: Buffer): boolean
   resolve(connection: Connection): void
   reject(error: Error): void
+}
+
+/** libuv resets no connection that has been shut down, and Node then keeps its handle, and the process, for ever. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 async function listen(port: number, accept: (client: Socket) => void): Promise<Server> {

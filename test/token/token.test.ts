@@ -23,6 +23,7 @@ const boundaries = [
   generationMax,
 ]
 const generations = fc.oneof(fc.constantFrom(...boundaries), fc.integer({ min: 0, max: generationMax }))
+const issues = fc.oneof(fc.constantFrom(0, 1, 2 ** 24 - 1), fc.integer({ min: 0, max: 2 ** 24 - 1 }))
 const selectors = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => Buffer.from(bytes))
 
 const texts = fc.string({
@@ -43,10 +44,11 @@ function documentedToken(selector: Buffer, generation: readonly number[], name =
 }
 
 suite('token', () => {
-  test('what was written is read, at every length of the generation', () =>
+  test('what was written is read, at every length of the generation, with an issue and without', () =>
     checkProperty(
-      fc.property(selectors, generations, (selector, generation) => {
-        assert.deepEqual(codec.read(codec.encode(selector, generation)), { kind: 'valid', selector, generation })
+      fc.property(selectors, generations, issues, (selector, generation, issue) => {
+        const token = codec.encode(selector, generation, issue)
+        assert.deepEqual(codec.read(token), { kind: 'valid', selector, generation, issue, isOfSigner: true })
       }),
     ))
 
@@ -64,6 +66,7 @@ suite('token', () => {
     for (const [generation, varint] of varints) {
       assert.equal(codec.encode(selector, generation), documentedToken(selector, varint))
     }
+    assert.equal(codec.encode(selector, 300, 0x010203), documentedToken(selector, [0xac, 2, 1, 2, 3]))
     const longName = '__Host-'.padEnd(200, 'x')
     assert.equal(codecOf(secret, longName).encode(selector, 5), documentedToken(selector, [5], longName))
   })
@@ -128,6 +131,9 @@ suite('token: what is refused', () => {
       [0x85, 0x80, 0],
       [0x80],
       [5, 5],
+      [5, 0, 1],
+      [5, 0, 0, 0],
+      [5, 0, 0, 0, 1],
       [0xff, 0xff, 0xff, 0xff, 8],
       [0x80, 0x80, 0x80, 0x80, 0x80, 1],
     ]
@@ -165,7 +171,8 @@ suite('token: rolling secrets', () => {
     const [first, second] = [createSecret(), createSecret()]
     const token = codecOf([first, second]).encode(createSelector(), 1)
     assert.equal(codecOf(first).read(token).kind, 'valid')
-    assert.equal(codecOf([second, first]).read(token).kind, 'valid')
+    const opened = codecOf([second, first]).read(token)
+    assert(opened.kind === 'valid' && !opened.isOfSigner)
     assert.notEqual(codecOf(second).read(token).kind, 'valid')
   })
 

@@ -2,7 +2,10 @@ import { CLEANING_MARGIN_MS, type SessionRecord } from '../../core/index.ts'
 import { FORGOTTEN_AT_ONCE } from './limits.ts'
 
 /** What of a session's tokens all nodes must agree on. */
-export type Generations = Pick<SessionRecord, 'generation' | 'pending' | 'floor' | 'retired'>
+export interface Generations extends Pick<SessionRecord, 'generation' | 'pending' | 'floor' | 'retired'> {
+  /** Who uses the present generation, as the engine keeps it in `USE_FIELD`; `null` where nobody does. */
+  readonly use: string | null
+}
 
 /** What happened to one session, to the sessions of one user, or to all; the unit of the log. `at` is wall-clock milliseconds. */
 export type Entry =
@@ -18,8 +21,9 @@ export function formatEntry(entry: Entry): string {
     case 'ended':
       return `e ${at} ${entry.key}`
     case 'generations': {
-      const { generation, pending, floor, retired } = entry.generations
-      return ['g', at, entry.key, generation, pending ? 1 : 0, floor, ...retired].join(' ')
+      const { generation, pending, floor, retired, use } = entry.generations
+      const used = use === null ? '-' : encodeURIComponent(use)
+      return ['g', at, entry.key, used, generation, pending ? 1 : 0, floor, ...retired].join(' ')
     }
     case 'user':
       return `u ${at} ${encodeURIComponent(entry.user)}`
@@ -30,14 +34,16 @@ export function formatEntry(entry: Entry): string {
 
 /** Inverse of {@link formatEntry}; `undefined` for what a later version may have written. */
 export function parseEntry(text: string): Entry | undefined {
-  const [kind, time = '', name = '', ...numbers] = text.split(' ')
+  const [kind, time = '', name = '', used = '-', ...numbers] = text.split(' ')
   const at = parseInt(time, 36)
   switch (kind) {
     case 'e':
       return { kind: 'ended', at, key: name }
     case 'g': {
       const [generation = 1, pending = 0, floor = 1, ...retired] = numbers.map(Number)
-      return { kind: 'generations', at, key: name, generations: { generation, pending: pending === 1, floor, retired } }
+      const use = used === '-' ? null : decodeURIComponent(used)
+      const generations = { generation, pending: pending === 1, floor, retired, use }
+      return { kind: 'generations', at, key: name, generations }
     }
     case 'u':
       return { kind: 'user', at, user: decodeURIComponent(name) }
@@ -56,7 +62,7 @@ export class Ends {
   readonly #keptMs: number
   /** When the session ended, in seconds since 1970; small integers take no memory of their own. */
   readonly #ended = new Map<string, number>()
-  readonly #generations = new Map<string, Generations & { readonly at: number }>()
+  readonly #generations = new Map<string, Generations & { readonly at: number; readonly number: number }>()
   readonly #users = new Map<string, { readonly number: number; readonly at: number }>()
   #all = -1
 
@@ -74,7 +80,7 @@ export class Ends {
   }
 
   /** Of a session that has logged in since it was created, or rotated; one that has not is as its seal says. */
-  generationsOf(key: string): Generations | undefined {
+  generationsOf(key: string): (Generations & { readonly number: number }) | undefined {
     return this.#generations.get(key)
   }
 
@@ -96,7 +102,7 @@ export class Ends {
       case 'generations':
         if (this.#ended.has(entry.key)) return
         this.#generations.delete(entry.key)
-        this.#generations.set(entry.key, { ...entry.generations, at: entry.at })
+        this.#generations.set(entry.key, { ...entry.generations, at: entry.at, number })
         return
       case 'user':
         this.#users.delete(entry.user)

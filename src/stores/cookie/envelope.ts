@@ -100,9 +100,9 @@ export class Envelope {
   }
 
   /** Sets these values, and clears what the client presented beyond them. */
-  toSetCookies(values: readonly string[], header: string): string[] {
+  toSetCookies(values: readonly string[], header: string, lifeMs: number): string[] {
     const { cookie } = this.#settings
-    const lines = values.map((value, n) => toSetCookie(cookie, this.#names[n] ?? '', value))
+    const lines = values.map((value, n) => toSetCookie(cookie, this.#names[n] ?? '', value, lifeMs))
     const rest = this.#names.slice(values.length)
     if (!header.includes(`${cookie.name}-d`)) return lines
     const presented = parseCookie(header)

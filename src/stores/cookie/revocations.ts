@@ -8,6 +8,7 @@ import {
   type SessionRecord,
   type Store,
   type StoreContext,
+  USE_FIELD,
 } from '../../core/index.ts'
 import { EndFeed, type FeedSettings } from './end-feed.ts'
 import type { Generations } from './ends.ts'
@@ -62,10 +63,13 @@ export class Revocations {
     if (ends.isEnded(record.key) || ends.isOver(record.user, epoch)) return undefined
     const known = ends.generationsOf(record.key)
     if (!known) return record
-    const { generation, pending, floor, retired } = known
+    const { generation, pending, floor, retired, use, number } = known
     // Of a token from after a login and a session from before it nothing is left; an old token is told that it is one.
     if (record.floor < floor && presented >= floor) return undefined
-    return { ...record, generation, pending, floor, retired }
+    if (use === null) return { ...record, generation, pending, floor, retired }
+    // Its stamp is the entry that told of it, so that of two nodes that settle it one is told that it was overtaken.
+    const fields = new Map(record.fields).set(USE_FIELD, { stamp: { incarnation: 0, sequence: number }, value: use })
+    return { ...record, generation, pending, floor, retired, fields }
   }
 
   /** Applies a change that concerns tokens, in one order for all nodes. */
@@ -81,10 +85,9 @@ export class Revocations {
       // A login is after whatever ended the user's sessions so far.
       const answer = seal(application, change.login ? this.epoch : carried.epoch)
       const { record } = application
-      isTold = record !== undefined && !(present && sameGenerations(present, record))
+      isTold = record !== undefined && !(present && sameGenerations(generationsOf(present), generationsOf(record)))
       if (!record || !isTold) return { answer }
-      const { generation, pending, floor, retired } = record
-      const generations = { generation, pending, floor, retired }
+      const generations = generationsOf(record)
       return { answer, entry: { kind: 'generations', at: change.now, key: change.key, generations } }
     })
     if (isTold) await this.#feed.known()
@@ -114,11 +117,16 @@ export class Revocations {
   }
 }
 
+function generationsOf({ generation, pending, floor, retired, fields }: SessionRecord): Generations {
+  return { generation, pending, floor, retired, use: fields.get(USE_FIELD)?.value ?? null }
+}
+
 function sameGenerations(a: Generations, b: Generations): boolean {
   return (
     a.generation === b.generation &&
     a.pending === b.pending &&
     a.floor === b.floor &&
+    a.use === b.use &&
     a.retired.length === b.retired.length
   )
 }

@@ -13,6 +13,8 @@ import {
   SojournError,
   type Store,
   type StoreContext,
+  USE_FIELD,
+  withoutReserved,
 } from '../../core/index.ts'
 import { Adopter } from './adopter.ts'
 import { Envelope } from './envelope.ts'
@@ -47,14 +49,15 @@ export class CookieStore implements Store {
     this.#revocations = revocations
     const adopter = new Adopter(settings.oldCookies, context)
     this.carried = {
+      rotates: revocations !== undefined,
       read(key, generation, header): CarriedReading {
         const unpacked = envelope.unpack(key, header)
         if (unpacked.kind !== 'valid') return unpacked
         const carried: Sealed = { ...unpacked.payload, generation, values: [] }
         return { kind: 'valid', carried }
       },
-      toSetCookies: (carried, header) => [
-        ...envelope.toSetCookies(carried ? (carried as Sealed).values : [], header),
+      toSetCookies: (carried, header, lifeMs) => [
+        ...envelope.toSetCookies(carried ? (carried as Sealed).values : [], header, lifeMs),
         ...adopter.toClearCookies(header),
       ],
       adopt: (header) => adopter.adopt(header),
@@ -118,7 +121,7 @@ export class CookieStore implements Store {
       const application = applyChange(undefined, revocations.isEnded(change.key), change)
       return this.#sealed(application, change, revocations.epoch)
     }
-    if (!change.login && !change.rotate && !change.confirm) {
+    if (!change.login && !change.rotate && !change.confirm && !change.fields?.has(USE_FIELD)) {
       return this.#sealed(applyChange(revocations.present(carried), false, change), change, carried.epoch)
     }
     return revocations.commit(carried, change, (application, epoch) => this.#sealed(application, change, epoch))
@@ -126,7 +129,11 @@ export class CookieStore implements Store {
 
   #sealed({ result, record }: Application, change: Change, epoch: number): ChangeResult {
     if (!record || result.outcome !== 'applied') return result
-    const payload = { record, absoluteEnd: record.startedAt + this.#context.absoluteTimeoutMs, epoch }
+    const payload = {
+      record: withoutReserved(record),
+      absoluteEnd: record.startedAt + this.#context.absoluteTimeoutMs,
+      epoch,
+    }
     const generation = change.login ? result.generation : change.generation
     const carried: Sealed = { ...payload, generation, values: this.#envelope.pack(payload) }
     return { ...result, carried }

@@ -2,7 +2,7 @@ import { CLEANING_MARGIN_MS, isTombstone } from '../../core/index.ts'
 import type { Holding } from './protocol/messages.ts'
 import type { RecordMap } from './protocol/node.ts'
 import { decodeRecord, encodeRecord, keyToBytes } from './record-codec.ts'
-import { RecordMemory } from './slab/record-memory.ts'
+import { RecordMemory, type RecordMemoryOptions } from './slab/record-memory.ts'
 
 /** Entries that one cleaning looks at. */
 const CLEANED_PER_TICK = 256
@@ -11,14 +11,18 @@ const CLEANED_PER_TICK = 256
 export class EncodedRecords implements RecordMap {
   readonly #memory: RecordMemory
 
-  /** @param nowMs wall clock */
-  constructor(nowMs: number) {
-    this.#memory = new RecordMemory({ nowMs })
+  /** The bounds say from where on a node takes no more of its own accord; what others hand to it is kept all the same. */
+  constructor(options: RecordMemoryOptions) {
+    this.#memory = new RecordMemory(options)
   }
 
   get size(): number {
     const { sessions, tombstones } = this.#memory.stats
     return sessions + tombstones
+  }
+
+  get isFull(): boolean {
+    return this.#memory.isFull
   }
 
   get stats(): RecordMemory['stats'] {

@@ -47,6 +47,10 @@ export const rawRoutes: Readonly<Record<string, RawHandler>> = {
     await new Promise((resolve) => response.write('one ', 'utf8', resolve))
     await new Promise<void>((resolve) => response.end('two', resolve))
   }),
+  '/own-cache': changed((_, response) => {
+    response.setHeader('cache-control', 'private, max-age=5')
+    response.end('whole')
+  }),
   '/end': changed((_, response) => response.end('whole')),
   '/end-then-status': changed((_, response) => {
     response.end('whole')

@@ -231,9 +231,14 @@ suite('revocations of sealed sessions', () => {
         kind: 'generations',
         at: 5,
         key: 'k',
-        generations: { generation: 7, pending: true, floor: 3, retired: [9, 8.5] },
+        generations: { generation: 7, pending: true, floor: 3, retired: [9, 8.5], use: '[7,12,"a b é"]' },
       },
-      { kind: 'generations', at: 5, key: 'k', generations: { generation: 1, pending: false, floor: 1, retired: [] } },
+      {
+        kind: 'generations',
+        at: 5,
+        key: 'k',
+        generations: { generation: 1, pending: false, floor: 1, retired: [], use: null },
+      },
       { kind: 'user', at: 5, user: 'ada lovelace\né🦊%' },
       { kind: 'all', at: 5 },
     ]

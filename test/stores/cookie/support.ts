@@ -67,7 +67,8 @@ export class Client {
   ): Promise<string[]> {
     const session = await sessions.open({ headers: this.header === '' ? {} : { cookie: this.header } })
     await handle(session)
-    const lines = (await sessions.commit(session)).map(([, line]) => line)
+    const headers = await sessions.commit(session)
+    const lines = headers.filter(([name]) => name === 'set-cookie').map(([, line]) => line)
     this.keep(lines)
     return lines
   }

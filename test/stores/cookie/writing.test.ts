@@ -85,6 +85,28 @@ suite('when a sealed session is written', () => {
     assert.equal((await sessions.health()).ok, true)
   })
 
+  test('what it cannot do is refused at start: rotation without revocations, and a header as the carrier', () => {
+    const wrong = [
+      [{ rotateEvery: '15m' }, /give cookieStore its revocations/],
+      [{ carrier: 'bearer' }, /travels in cookies/],
+    ] as const
+    for (const [options, message] of wrong) {
+      assert.throws(() => makeSessions({}, options), { name: 'TypeError', message })
+    }
+    makeSessions({ revocations: memoryStore() }, { rotateEvery: '15m' })
+  })
+
+  test('no cache may keep an answer that carries a session', async () => {
+    const { sessions } = makeSessions()
+    const session = await sessions.open({ headers: {} })
+    session.data['a'] = 1
+    const headers = await sessions.commit(session)
+    assert.deepEqual(
+      headers.find(([name]) => name === 'cache-control'),
+      ['cache-control', 'no-store'],
+    )
+  })
+
   test('with revocations revoke() tells whether the session had not ended before', async () => {
     const { sessions, events } = makeSessions({ revocations: memoryStore() })
     const client = new Client()

@@ -46,7 +46,7 @@ export class ModelledMemory {
   }
 
   put(record: Buffer, forgetAtMs: number, kind: EntryKind = 'session'): void {
-    assert.equal(this.memory.put(record, forgetAtMs, kind), 'stored')
+    this.memory.put(record, forgetAtMs, kind)
     const forgetSecond = Math.max(Math.ceil(forgetAtMs / 1000), 0)
     this.entries.set(record.toString('latin1', 0, KEY_BYTES), { record, forgetSecond, kind })
   }

@@ -12,7 +12,7 @@ import type {
 import type { Effect, MeshNode, MeshNodeOptions, RecordMap } from '../../../src/stores/mesh/protocol/node.ts'
 import { changeOf, createNode, fieldsOf, randomKey, tombstoneOf } from '../changes.ts'
 
-function createRecords(): RecordMap {
+function createRecords(): RecordMap & { isFull: boolean } {
   const map = new Map<string, Holding>()
   return {
     get: (key) => map.get(key),
@@ -23,6 +23,7 @@ function createRecords(): RecordMap {
       for (const [key, holding] of entries) visit(key, holding)
       return cursor + count < map.size ? cursor + count : undefined
     },
+    isFull: false,
     get size() {
       return map.size
     },
@@ -40,9 +41,10 @@ class Fleet {
 
   start(id: NodeId, options: Partial<MeshNodeOptions> = {}): void {
     const member = { id, address: `${id}:7373`, zone: '' }
-    const records = createRecords()
+    const records = options.records ?? createRecords()
     const node = createMeshNode(this.#nowMs, {
-      self: member, copies: 2, ack: 'backup', onPartition: 'serve', minCopies: 1, expectedNodes: 3, random: Math.random, records, ...options,
+      self: member, copies: 2, ack: 'backup', onPartition: 'serve', minCopies: 1, expectedNodes: 3, random: Math.random, unreached: () => [], records,
+      ...options,
     }) // prettier-ignore
     for (const other of this.nodes.values()) {
       this.#take(id, node.connected(this.#nowMs, other.member))
@@ -185,5 +187,43 @@ test('a change that is sent again through another node is applied once, with its
     const first = fleet.ask('c', { kind: 'apply', key, change })
     const again = fleet.ask('a', { kind: 'apply', key, change })
     assert.deepEqual(again, first)
+  }
+})
+
+test('with fewer copies alive than minCopies nothing is changed, and everything is read', () => {
+  const fleet = new Fleet()
+  for (const id of ['a', 'b']) fleet.start(id, { minCopies: 2 })
+  fleet.run(3_000)
+  const [key, other] = [randomKey(), randomKey()]
+  assert.equal(fleet.ask('a', create(key))?.kind, 'apply')
+  fleet.kill('b')
+  fleet.run(3_000)
+  assert.deepEqual(fleet.ask('a', create(other)), { kind: 'underReplicated' })
+  assert.deepEqual(fleet.ask('a', { kind: 'end', key, end: tombstoneOf(key) }), { kind: 'underReplicated' })
+  assert.deepEqual(fieldsAt(fleet, 'a', key), { a: '1' })
+  assert.equal(fieldsAt(fleet, 'a', other), undefined)
+})
+
+test('a node without room refuses what would grow, as owner and as backup, and goes on with what it holds', () => {
+  const fleet = new Fleet()
+  const records = createRecords()
+  fleet.start('a')
+  fleet.start('b', { records })
+  fleet.run(3_000)
+  const keys = Array.from({ length: 10 }, randomKey)
+  for (const key of keys) assert.equal(fleet.ask('a', create(key))?.kind, 'apply')
+  records.isFull = true
+  fleet.run(300)
+  for (const key of keys) {
+    const change = (value: string): Operation => ({
+      kind: 'apply',
+      key,
+      change: changeOf(key, { operation: createNode().next(), fields: fieldsOf({ a: value }) }),
+    })
+    assert.equal(fleet.ask('a', change('2'))?.kind, 'apply')
+    assert.deepEqual(fleet.ask('a', change('longer')), { kind: 'full' })
+    assert.deepEqual(fleet.ask('a', create(randomKey())), { kind: 'full' })
+    assert.deepEqual(fieldsAt(fleet, 'b', key), { a: '2' })
+    assert.deepEqual(fleet.ask('a', { kind: 'end', key, end: tombstoneOf(key) }), { kind: 'end', result: 'ended' })
   }
 })

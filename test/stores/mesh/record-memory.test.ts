@@ -86,7 +86,7 @@ suite('a scan', () => {
       fc.property(fc.infiniteStream(fc.nat()), fc.integer({ min: 1, max: 500 }), (numbers, placesMax) => {
         const draw = (): number => numbers.next().value ?? 0
         const memory = new RecordMemory({ nowMs })
-        const put = (number: number): void => void memory.put(recordWith(keyOf(number), draw() % 400, 0), nowMs)
+        const put = (number: number): void => memory.put(recordWith(keyOf(number), draw() % 400, 0), nowMs)
         for (let number = 0; number < 12_000; number++) put(number)
         const seen = new Map<number, number>()
         let calls = 0
@@ -136,7 +136,7 @@ suite('memory', () => {
       fc.property(fc.infiniteStream(fc.nat()), (numbers) => {
         const draw = (): number => numbers.next().value ?? 0
         const memory = new RecordMemory({ nowMs })
-        const put = (number: number): void => void memory.put(recordWith(keyOf(number), 200 + (draw() % 400), 0), nowMs)
+        const put = (number: number): void => memory.put(recordWith(keyOf(number), 200 + (draw() % 400), 0), nowMs)
         for (let number = 0; number < 40_000; number++) put(number)
         for (let count = 0; count < 100_000; count++) {
           if (draw() % 4 === 0) memory.delete(keyOf(draw() % 40_000))
@@ -181,46 +181,30 @@ suite('memory', () => {
 })
 
 suite('bounds', () => {
-  test('beyond sessionsMax a new session is refused; an update, a tombstone and a replacement are not', () => {
+  test('it is full from sessionsMax on, tombstones not counted, and keeps what is put in all the same', () => {
     const memory = new RecordMemory({ nowMs, sessionsMax: 2 })
-    assert.equal(memory.put(keyOf(1), nowMs), 'stored')
-    assert.equal(memory.put(keyOf(2), nowMs), 'stored')
-    assert.equal(memory.put(keyOf(3), nowMs), 'full')
-    assert.equal(memory.get(keyOf(3)), undefined)
-    assert.equal(memory.put(recordWith(keyOf(2), 500, 0), nowMs), 'stored')
-    assert.equal(memory.put(keyOf(3), nowMs, 'tombstone'), 'stored')
-    assert.equal(memory.put(keyOf(3), nowMs), 'full')
-    assert.equal(memory.put(keyOf(1), nowMs, 'tombstone'), 'stored')
-    assert.equal(memory.put(keyOf(3), nowMs), 'stored')
-    assert.deepEqual([memory.stats.sessions, memory.stats.tombstones], [2, 1])
+    memory.put(keyOf(1), nowMs)
+    memory.put(keyOf(3), nowMs, 'tombstone')
+    assert.equal(memory.isFull, false)
+    memory.put(keyOf(2), nowMs)
+    assert.equal(memory.isFull, true)
+    memory.put(keyOf(3), nowMs)
+    assert.ok(memory.get(keyOf(3)))
+    assert.deepEqual([memory.stats.sessions, memory.stats.tombstones], [3, 0])
+    for (const number of [1, 2]) memory.put(keyOf(number), nowMs, 'tombstone')
+    assert.equal(memory.isFull, false)
   })
 
-  test('beyond bytesMax a session is refused and what it would replace stays; one that shrinks is not', () => {
+  test('it is full from bytesMax on, until enough is gone', () => {
     const memory = new RecordMemory({ nowMs, bytesMax: 10_000 })
     let count = 0
-    while (memory.put(recordWith(keyOf(count), 300, 0), nowMs) === 'stored') count++
-    assert.ok(count >= 24 && count <= 28, `${count}`)
-    const { bytesUsed } = memory.stats
-    assert.ok(bytesUsed <= 10_000)
-    assert.equal(memory.put(recordWith(keyOf(0), 5_000, 1), nowMs), 'full')
-    assert.deepEqual(memory.get(keyOf(0)), recordWith(keyOf(0), 300, 0))
-    assert.equal(memory.stats.bytesUsed, bytesUsed)
-    assert.equal(memory.put(recordWith(keyOf(0), 300, 2), nowMs), 'stored')
-    assert.equal(memory.put(recordWith(keyOf(0), 100, 3), nowMs), 'stored')
-    assert.equal(memory.put(keyOf(999), nowMs, 'tombstone'), 'stored')
+    while (!memory.isFull) memory.put(recordWith(keyOf(count++), 300, 0), nowMs)
+    assert.ok(count >= 24 && count <= 29, `${count}`)
+    memory.put(recordWith(keyOf(0), 100, 1), nowMs)
+    assert.equal(memory.isFull, false)
+    for (let number = 1_000; !memory.isFull; number++) memory.put(keyOf(number), nowMs, 'tombstone')
     memory.delete(keyOf(1))
-    assert.equal(memory.put(recordWith(keyOf(count), 300, 0), nowMs), 'stored')
-  })
-
-  test('tombstones may go beyond bytesMax; then a session may change in its place and shrink, and not grow', () => {
-    const memory = new RecordMemory({ nowMs, bytesMax: 1_000 })
-    assert.equal(memory.put(recordWith(keyOf(1), 300, 0), nowMs), 'stored')
-    for (let number = 2; number < 50; number++) assert.equal(memory.put(keyOf(number), nowMs, 'tombstone'), 'stored')
-    assert.ok(memory.stats.bytesUsed > 1_000)
-    assert.equal(memory.put(recordWith(keyOf(1), 300, 1), nowMs), 'stored')
-    assert.equal(memory.put(recordWith(keyOf(1), 200, 2), nowMs), 'stored')
-    assert.equal(memory.put(recordWith(keyOf(1), 300, 3), nowMs), 'full')
-    assert.deepEqual(memory.get(keyOf(1)), recordWith(keyOf(1), 200, 2))
+    assert.equal(memory.isFull, false)
   })
 
   test('what is no record, or no time, is refused', () => {

@@ -16,6 +16,18 @@ export function withDelta(copy: Holding | undefined, { base, meta, fields }: Del
   return { ...meta, fields: new Map([...copy.fields, ...fields]) }
 }
 
+/** Whether it takes more room than what it replaces. An end always takes less. */
+export function growsFrom(base: Holding | undefined, next: Holding): boolean {
+  if (isTombstone(next)) return false
+  return !base || isTombstone(base) || sizeOf(next) > sizeOf(base)
+}
+
+function sizeOf({ fields }: SessionRecord): number {
+  let size = 0
+  for (const [name, { value }] of fields) size += name.length + (value?.length ?? 0)
+  return size
+}
+
 /** Whether a copy is what the owner had before: what was sent twice or late must not bring it back. */
 export function isOutdated(sent: Holding, copy: Holding | undefined): boolean {
   if (!copy || isTombstone(sent)) return false

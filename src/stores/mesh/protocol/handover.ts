@@ -25,8 +25,6 @@ export class Handover {
   #sureness: Sureness
   #phase: 'scanning' | 'draining' | 'dropping' | 'idle' = 'idle'
   #cursor: number | undefined = 0
-  /** Keys that were not handed over when they were met; they are tried again. */
-  #left = new Set<string>()
   readonly #batches = new Map<NodeId, Holding[]>()
   readonly #offers = new Map<number, Offer>()
   #syncs = 0
@@ -44,7 +42,6 @@ export class Handover {
     this.#sureness = sureness
     this.#phase = 'scanning'
     this.#cursor = 0
-    this.#left.clear()
     this.#batches.clear()
     this.#offers.clear()
     this.#syncs = 0
@@ -64,9 +61,9 @@ export class Handover {
     }
     if (this.#phase === 'dropping') return this.#drop()
     this.#scan(nowMs)
-    if (this.#phase === 'draining' && this.#offers.size === 0 && this.#syncs === 0 && this.#left.size === 0) {
+    if (this.#phase === 'draining' && this.#offers.size === 0 && this.#syncs === 0) {
       this.#sureness.isSettled = true
-      this.#membership.isSettled = true
+      this.#membership.setSettled(nowMs)
       this.#phase = 'dropping'
       this.#cursor = 0
     }
@@ -74,12 +71,6 @@ export class Handover {
 
   #scan(nowMs: number): void {
     const { records } = this.#options
-    const again = this.#left
-    this.#left = new Set()
-    for (const key of again) {
-      const holding = records.get(key)
-      if (holding) this.#handOver(nowMs, key, holding)
-    }
     while (this.#cursor !== undefined && this.#offers.size < OFFERS_MAX && this.#syncs < SYNCS_MAX) {
       this.#cursor = records.scan(this.#cursor, OFFER_RECORDS, (key, holding) => this.#handOver(nowMs, key, holding))
     }
@@ -104,10 +95,8 @@ export class Handover {
     this.#syncs += 1
     this.#owner.add(nowMs, key, {
       kind: 'sync',
-      finish: (isDone) => {
-        if (!this.#membership.standsIn(ballot)) return
-        this.#syncs -= 1
-        if (!isDone) this.#left.add(key)
+      finish: () => {
+        if (this.#membership.standsIn(ballot)) this.#syncs -= 1
       },
     })
   }

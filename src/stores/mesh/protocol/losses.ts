@@ -1,9 +1,29 @@
-import type { Loss, Member, NodeId, View } from './messages.ts'
+import { type Loss, type Member, type NodeId, same, type View } from './messages.ts'
 import { holdersOf } from './placement.ts'
 import { LOSSES_MAX } from './times.ts'
 
+/** What a node says of the view that it comes from: who there has handed over all that it held. */
+interface Origin {
+  readonly installed: View
+  readonly settled: readonly NodeId[]
+}
+
+/** What a new view remembers of the views that its members come from. */
+export function pastOf(view: View, origins: readonly Origin[]): Pick<View, 'previous' | 'placements' | 'losses'> {
+  const before = origins.map(({ installed }) => installed).filter(({ members }) => members.length > 0)
+  const [first] = before
+  const previous = first && before.every(({ ballot }) => same(ballot, first.ballot)) ? first.ballot : null
+  const hasSettled = ({ ballot }: View, id: NodeId): boolean =>
+    origins.some(({ installed, settled }) => same(installed.ballot, ballot) && settled.includes(id))
+  const isComplete = (last: View): boolean => [...last.members, ...last.leaving].every(({ id }) => hasSettled(last, id))
+  const hasHandedOver = (id: NodeId): boolean =>
+    before.some((last) => last.leaving.some((member) => member.id === id) && hasSettled(last, id))
+  const placements = distinct(before.flatMap((last) => [...(isComplete(last) ? [] : last.placements), last.members]))
+  return { previous, placements, losses: lossesIn(view, placements, before, hasHandedOver) }
+}
+
 /** The losses that a new view has to remember: those of the views that its members come from, and what it leaves out itself. */
-export function lossesIn(
+function lossesIn(
   { members, leaving }: View,
   placements: readonly (readonly Member[])[],
   before: readonly View[],
@@ -32,7 +52,7 @@ export function lossesIn(
 }
 
 /** Without repetitions, and at most {@link LOSSES_MAX}. */
-export function distinct<T>(items: readonly T[]): T[] {
+function distinct<T>(items: readonly T[]): T[] {
   return [...new Map(items.map((item) => [JSON.stringify(item), item])).values()].slice(-LOSSES_MAX)
 }
 

@@ -1,11 +1,11 @@
-import { groupOf } from './groups.ts'
-import type { Ballot, Member, Message, NodeId, View } from './messages.ts'
-import { distinct, lossesIn } from './losses.ts'
+import { type Ballot, type Member, type Message, type NodeId, same, type View } from './messages.ts'
+import { pastOf } from './losses.ts'
+import type { RecordMap } from './node.ts'
 import type { Outbox } from './outbox.ts'
+import { type Peer, Peers } from './peers.ts'
 import {
   GAP_MS,
   HEARTBEAT_EVERY_MS,
-  LEASE_MS,
   LEASE_OVER_MS,
   PROPOSAL_MS,
   RANK_MS,
@@ -19,31 +19,18 @@ export interface MembershipOptions {
   readonly onPartition: 'serve' | 'majority'
   /** How many nodes the fleet is meant to have: what a majority is of before there was a view. */
   readonly expectedNodes: number
+  readonly unreached: () => readonly string[]
   readonly random: () => number
-}
-
-interface Peer {
-  readonly member: Member
-  isConnected: boolean
-  /** Its address refused a connection: no process is there. */
-  isRefused: boolean
-  heardAt: number
-  hears: ReadonlySet<NodeId>
-  isLeaving: boolean
-  view: Ballot
-  isSettled: boolean
-  /** Since when it has been in another view than this node; `undefined` while in the same. */
-  differsSince: number | undefined
-  /** When this node last granted it a lease, and the sending of this node's last heartbeat for which it granted one. */
-  grantedAt: number
-  leaseFrom: number
+  readonly records: Pick<RecordMap, 'isFull'>
 }
 
 interface Proposal {
   readonly view: View
-  readonly accepts: Map<NodeId, { readonly installed: View; readonly accepted: readonly View[] }>
+  readonly accepts: Map<NodeId, Acceptance>
   readonly startedAt: number
 }
+
+type Acceptance = Pick<Extract<Message, { type: 'accept' }>, 'installed' | 'accepted' | 'settled'>
 
 type MembershipMessage = Extract<
   Message,
@@ -53,11 +40,14 @@ type MembershipMessage = Extract<
 /** Who is in the view, and whether this node may serve in it: the agreement of `docs/design/mesh.md`. */
 export class Membership {
   view: View
-  /** Set by the keeper: what this node holds was handed to the owners of the view. */
-  isSettled = false
+  /** Set when nobody is left to hand over to, or all is handed over: from then on nothing is served. */
+  hasLeft = false
   readonly #options: MembershipOptions
   readonly #outbox: Outbox
-  readonly #peers = new Map<NodeId, Peer>()
+  readonly #peers: Peers
+  /** Who has said that what it holds was handed to the owners of the view; this node too. */
+  #settled = new Set<NodeId>()
+  #settledAt = Number.NEGATIVE_INFINITY
   /** Since when it listens for others without having been paused. */
   #startedAt: number
   /** The highest ballot that was proposed, accepted or installed anywhere, as far as this node has heard. */
@@ -77,6 +67,7 @@ export class Membership {
   constructor(nowMs: number, options: MembershipOptions, outbox: Outbox) {
     this.#options = options
     this.#outbox = outbox
+    this.#peers = new Peers(options.self)
     this.#startedAt = nowMs
     this.#tickedAt = nowMs
     this.#seen = { number: 0, id: options.self.id }
@@ -91,15 +82,36 @@ export class Membership {
     }
   }
 
+  /** Whether what this node holds was handed to the owners of the view. */
+  get isSettled(): boolean {
+    return this.#settled.has(this.#options.self.id)
+  }
+
+  setSettled(nowMs: number): void {
+    this.#settled.add(this.#options.self.id)
+    this.#settledAt = nowMs
+    this.#beatAll(nowMs)
+  }
+
+  /** Whether all members know that this node is settled: one that leaves before is taken for lost with what it held. */
+  get isKnownSettled(): boolean {
+    return (
+      this.isSettled &&
+      this.view.members.every(
+        ({ id }) => !this.isConnected(id) || (this.#peers.get(id)?.answeredAt ?? -Infinity) >= this.#settledAt,
+      )
+    )
+  }
+
   get hasView(): boolean {
     return this.view.members.length > 0
   }
 
   /** Whether this node holds the leases that it needs, in a view that it has not left. */
   isServing(nowMs: number): boolean {
-    if (this.#accepted || !has(this.view.members, this.#options.self.id)) return false
+    if (this.hasLeft || this.#accepted || !has(this.view.members, this.#options.self.id)) return false
     const held = this.view.members.filter(
-      ({ id }) => id === this.#options.self.id || nowMs - (this.#peers.get(id)?.leaseFrom ?? -Infinity) < LEASE_MS,
+      ({ id }) => id === this.#options.self.id || this.#peers.hasLeaseFrom(nowMs, id),
     ).length
     return this.#options.onPartition === 'serve'
       ? held === this.view.members.length
@@ -111,50 +123,38 @@ export class Membership {
     return this.#accepted === undefined && this.hasView && same(ballot, this.view.ballot)
   }
 
-  /** Whether nobody stays to whom a leaving node could hand over. */
+  /** Whether nobody stays to whom a leaving node could hand over. A member whose connection has broken may be back soon. */
   isLast(nowMs: number): boolean {
-    return this.#heard(nowMs).every(({ isLeaving }) => isLeaving)
+    const members = this.view.members.filter(({ id }) => id !== this.#options.self.id)
+    return (
+      members.every(({ id }) => this.#peers.isGone(id)) && this.#peers.heard(nowMs).every(({ isLeaving }) => isLeaving)
+    )
   }
 
   /** Whether every other member, and everybody who leaves and is still there, has handed over what it holds. */
   get areOthersSettled(): boolean {
-    const { members, leaving, ballot } = this.view
-    const others = [...members, ...leaving.filter(({ id }) => this.isConnected(id))].filter(
-      ({ id }) => id !== this.#options.self.id,
+    const { members, leaving } = this.view
+    return [...members, ...leaving.filter(({ id }) => this.isConnected(id))].every(
+      ({ id }) => id === this.#options.self.id || this.#settled.has(id),
     )
-    return others.every(({ id }) => {
-      const peer = this.#peers.get(id)
-      return peer !== undefined && peer.isSettled && same(peer.view, ballot)
-    })
+  }
+
+  /** Whether a peer has said last that it has no room for more. */
+  isFull(id: NodeId): boolean {
+    return this.#peers.get(id)?.isFull ?? false
   }
 
   isConnected(id: NodeId): boolean {
-    return this.#peers.get(id)?.isConnected ?? false
+    return this.#peers.isConnected(id)
   }
 
   connected(nowMs: number, member: Member): void {
-    const known = this.#peers.get(member.id)
-    const leases = { grantedAt: known?.grantedAt ?? -Infinity, leaseFrom: known?.leaseFrom ?? -Infinity }
-    this.#peers.set(member.id, {
-      member,
-      isConnected: true,
-      isRefused: false,
-      heardAt: nowMs,
-      hears: new Set([this.#options.self.id]),
-      isLeaving: false,
-      view: { number: 0, id: member.id },
-      isSettled: false,
-      differsSince: undefined,
-      ...leases,
-    })
+    this.#peers.connect(nowMs, member)
     this.#beat(nowMs, member.id)
   }
 
   disconnected(id: NodeId, isRefused: boolean): void {
-    const peer = this.#peers.get(id)
-    if (!peer) return
-    peer.isConnected = false
-    peer.isRefused = isRefused
+    this.#peers.disconnect(id, isRefused)
   }
 
   /** @returns whether a view was installed */
@@ -167,6 +167,7 @@ export class Membership {
         this.#answerBeat(nowMs, peer, message)
         return false
       case 'heartbeatAnswer':
+        peer.answeredAt = Math.max(peer.answeredAt, message.sentAt)
         if (message.granted && same(message.view, this.view.ballot))
           peer.leaseFrom = Math.max(peer.leaseFrom, message.sentAt)
         return false
@@ -174,7 +175,7 @@ export class Membership {
         this.#consider(nowMs, from, message.view)
         return false
       case 'accept':
-        return this.#count(nowMs, from, message)
+        return this.#count(nowMs, from, message.ballot, message)
       case 'refuse':
         this.#see(message.seen)
         if (this.#proposal && same(message.ballot, this.#proposal.view.ballot)) this.#proposal = undefined
@@ -187,17 +188,17 @@ export class Membership {
   /** @returns whether a view was installed */
   tick(nowMs: number): boolean {
     if (nowMs - this.#tickedAt > GAP_MS) {
-      for (const peer of this.#peers.values()) peer.heardAt = nowMs
+      this.#peers.hearAll(nowMs)
       this.#startedAt = nowMs
     }
     this.#tickedAt = nowMs
     if (nowMs - this.#beatAt >= HEARTBEAT_EVERY_MS) {
       this.#beatAt = nowMs
-      for (const { member, isConnected } of this.#peers.values()) if (isConnected) this.#beat(nowMs, member.id)
+      this.#beatAll(nowMs)
     }
     if (this.#proposal && nowMs - this.#proposal.startedAt > PROPOSAL_MS) this.#proposal = undefined
     if (this.#isLeaving) return false
-    const wanted = this.#wanted(nowMs)
+    const wanted = this.#peers.wanted(nowMs)
     if (!this.#isChangeNeeded(nowMs, wanted)) {
       this.#needSince = undefined
       return false
@@ -210,11 +211,15 @@ export class Membership {
 
   leave(nowMs: number): void {
     this.#isLeaving = true
-    for (const { member, isConnected } of this.#peers.values()) if (isConnected) this.#beat(nowMs, member.id)
+    this.#beatAll(nowMs)
+  }
+
+  #beatAll(nowMs: number): void {
+    for (const { member } of this.#peers.connected) this.#beat(nowMs, member.id)
   }
 
   #beat(nowMs: number, to: NodeId): void {
-    const hears = this.#heard(nowMs).map(({ member }) => member.id)
+    const hears = this.#peers.heard(nowMs).map(({ member }) => member.id)
     this.#outbox.send(to, {
       type: 'heartbeat',
       view: this.view.ballot,
@@ -222,25 +227,23 @@ export class Membership {
       hears,
       isLeaving: this.#isLeaving,
       isSettled: this.isSettled,
+      isFull: this.#options.records.isFull,
     })
-  }
-
-  #heard(nowMs: number): Peer[] {
-    return [...this.#peers.values()].filter(({ isConnected, heardAt }) => isConnected && nowMs - heardAt < LEASE_MS)
   }
 
   #answerBeat(
     nowMs: number,
     peer: Peer,
-    { view, sentAt, hears, isLeaving, isSettled }: Extract<Message, { type: 'heartbeat' }>,
+    { view, sentAt, hears, isLeaving, isSettled, isFull }: Extract<Message, { type: 'heartbeat' }>,
   ): void {
     const { id } = peer.member
     peer.hears = new Set(hears)
     peer.isLeaving = isLeaving
-    peer.isSettled = isSettled
+    peer.isFull = isFull
     peer.view = view
     this.#see(view)
     const isSame = same(view, this.view.ballot)
+    if (isSame && isSettled) this.#settled.add(id)
     const comesToo = isSame && peer.differsSince !== undefined
     if (isSame) peer.differsSince = undefined
     else peer.differsSince ??= nowMs
@@ -253,47 +256,32 @@ export class Membership {
     if (belongs && isBefore(view, this.view.ballot)) this.#outbox.send(id, { type: 'install', view: this.view })
   }
 
-  /** Who should be in the view: those that hear each other and do not leave, in the order of their ids. */
-  #wanted(nowMs: number): Member[] {
-    const { self } = this.#options
-    const heard = this.#heard(nowMs).filter(({ isLeaving }) => !isLeaving)
-    const leaving = new Set([...this.#peers.values()].filter((peer) => peer.isLeaving).map(({ member }) => member.id))
-    const rows = new Map<NodeId, ReadonlySet<NodeId>>([[self.id, new Set(heard.map(({ member }) => member.id))]])
-    for (const { member, hears } of heard) rows.set(member.id, new Set([...hears].filter((id) => !leaving.has(id))))
-    const group = new Set(groupOf(self.id, rows))
-    return [self, ...heard.map(({ member }) => member)].filter(({ id }) => group.has(id)).toSorted(byId)
-  }
-
-  /** Who leaves and still holds something that it could hand over. */
-  #leavers(nowMs: number): Member[] {
-    return this.#heard(nowMs)
-      .filter(({ isLeaving, view }) => isLeaving && view.number > 0)
-      .map(({ member }) => member)
-  }
-
   #isChangeNeeded(nowMs: number, wanted: readonly Member[]): boolean {
     if (this.#accepted) return nowMs - this.#acceptedAt > STUCK_MS
     const { members } = this.view
     const stays = [...members, ...this.view.leaving]
-    if (this.hasView && this.#leavers(nowMs).some(({ id }) => !has(stays, id))) return true
+    if (this.hasView && this.#peers.leavers(nowMs).some(({ id }) => !has(stays, id))) return true
     if (wanted.length !== members.length || wanted.some(({ id }) => !has(members, id))) return true
     return members.some(({ id }) => nowMs - (this.#peers.get(id)?.differsSince ?? Infinity) > STUCK_MS)
   }
 
   /** A node without a view joins the one that there is, or waits for others before it begins one. */
   #mayBegin(nowMs: number, wanted: readonly Member[]): boolean {
-    const leaving = this.#leavers(nowMs)
+    const leaving = this.#peers.leavers(nowMs)
     const known = this.view.members.filter(({ id }) => has(wanted, id) || has(leaving, id)).length
     if (this.#options.onPartition === 'majority' && this.hasView && known <= this.view.members.length / 2) return false
     if (this.hasView || wanted.some(({ id }) => (this.#peers.get(id)?.view.number ?? 0) > 0)) return true
+    // Whoever it hears has what it lacks, also while that one still counts on others that are gone.
+    if (this.#peers.heard(nowMs).some(({ view, isLeaving }) => view.number > 0 && !isLeaving)) return false
     if (nowMs - this.#startedAt < (wanted.length > 1 ? STARTUP_MS : STARTUP_ALONE_MS)) return false
-    return this.#options.onPartition === 'serve' || wanted.length > this.#options.expectedNodes / 2
+    const { onPartition, expectedNodes, unreached } = this.#options
+    return onPartition === 'serve' || (wanted.length > expectedNodes / 2 && unreached().length === 0)
   }
 
   #propose(nowMs: number, members: readonly Member[]): boolean {
     const { self, random } = this.#options
     const number = this.#seen.number + 1
-    const leaving = this.#leavers(nowMs)
+    const leaving = this.#peers.leavers(nowMs)
     const incarnation = number * 2 ** 20 + Math.floor(random() * 2 ** 20)
     const view = {
       ballot: { number, id: self.id },
@@ -307,9 +295,9 @@ export class Membership {
     if (!this.#isAcceptable(nowMs, view)) return false
     this.#proposal = { view, accepts: new Map(), startedAt: nowMs }
     for (const { id } of [...members, ...leaving]) if (id !== self.id) this.#outbox.send(id, { type: 'propose', view })
-    const accepted = this.#mayStand
+    const acceptance = this.#acceptance()
     this.#accept(nowMs, view)
-    return this.#count(nowMs, self.id, { ballot: view.ballot, installed: this.view, accepted })
+    return this.#count(nowMs, self.id, view.ballot, acceptance)
   }
 
   #consider(nowMs: number, from: NodeId, view: View): void {
@@ -319,10 +307,14 @@ export class Membership {
       this.#see(ballot)
       return
     }
-    const accepted = this.#mayStand
+    const acceptance = this.#acceptance()
     this.#accept(nowMs, view)
     this.#proposal = undefined
-    this.#outbox.send(from, { type: 'accept', ballot, installed: this.view, accepted })
+    this.#outbox.send(from, { type: 'accept', ballot, ...acceptance })
+  }
+
+  #acceptance(): Acceptance {
+    return { installed: this.view, accepted: this.#mayStand, settled: [...this.#settled] }
   }
 
   /** Whether nobody whom the proposal leaves out can hold a lease that this node has granted. */
@@ -343,46 +335,19 @@ export class Membership {
     this.#mayStand = [...this.#mayStand, view]
   }
 
-  #count(
-    nowMs: number,
-    from: NodeId,
-    { ballot, installed, accepted }: { ballot: Ballot; installed: View; accepted: readonly View[] },
-  ): boolean {
+  #count(nowMs: number, from: NodeId, ballot: Ballot, { installed, accepted, settled }: Acceptance): boolean {
     const proposal = this.#proposal
     if (!proposal || !same(ballot, proposal.view.ballot)) return false
-    proposal.accepts.set(from, { installed, accepted })
+    proposal.accepts.set(from, { installed, accepted, settled })
     const { members, leaving } = proposal.view
     if (![...members, ...leaving].every(({ id }) => proposal.accepts.has(id)) || !this.#hasMajorities(proposal))
       return false
     this.#proposal = undefined
-    const before = [...proposal.accepts.values()]
-      .map(({ installed }) => installed)
-      .filter(({ members }) => members.length > 0)
-    const [first] = before
-    const previous = first && before.every((view) => same(view.ballot, first.ballot)) ? first.ballot : null
-    const placements = distinct(
-      before.flatMap((last) => [...(this.#isComplete(last) ? [] : last.placements), last.members]),
-    )
-    const losses = lossesIn(proposal.view, placements, before, (id) => this.#hasHandedOver(id))
-    const view = { ...proposal.view, previous, placements, losses }
+    const view = { ...proposal.view, ...pastOf(proposal.view, [...proposal.accepts.values()]) }
     for (const { id } of [...members, ...leaving]) {
       if (id !== this.#options.self.id) this.#outbox.send(id, { type: 'install', view })
     }
     return this.#install(nowMs, view)
-  }
-
-  #hasHandedOver(id: NodeId): boolean {
-    const peer = this.#peers.get(id)
-    return peer !== undefined && peer.isLeaving && peer.isSettled
-  }
-
-  /** Whether everybody in a view, those who are left out now too, has said that it handed all over. */
-  #isComplete({ ballot, members }: View): boolean {
-    return members.every(({ id }) => {
-      if (id === this.#options.self.id) return this.isSettled && same(ballot, this.view.ballot)
-      const peer = this.#peers.get(id)
-      return peer !== undefined && peer.isSettled && same(peer.view, ballot)
-    })
   }
 
   /** With `majority`: of every view that may stand, more than half have accepted. */
@@ -405,14 +370,11 @@ export class Membership {
     if (!this.#accepted || !same(this.#accepted.ballot, view.ballot)) return false
     this.#see(view.ballot)
     this.view = view
-    this.isSettled = false
+    this.#settled = new Set()
     this.#accepted = undefined
     this.#mayStand = []
     this.#needSince = undefined
-    for (const peer of this.#peers.values()) {
-      peer.leaseFrom = Number.NEGATIVE_INFINITY
-      peer.differsSince = same(peer.view, view.ballot) ? undefined : nowMs
-    }
+    this.#peers.viewInstalled(nowMs, view)
     for (const { id } of view.members) if (id !== this.#options.self.id && this.isConnected(id)) this.#beat(nowMs, id)
     return true
   }
@@ -422,18 +384,10 @@ export class Membership {
   }
 }
 
-export function same(a: Ballot, b: Ballot): boolean {
-  return a.number === b.number && a.id === b.id
-}
-
 function isBefore(a: Ballot, b: Ballot): boolean {
   return a.number < b.number || (a.number === b.number && a.id < b.id)
 }
 
 function has(members: readonly Member[], id: NodeId): boolean {
   return members.some((member) => member.id === id)
-}
-
-function byId(a: Member, b: Member): number {
-  return a.id < b.id ? -1 : 1
 }

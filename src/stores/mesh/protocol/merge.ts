@@ -2,17 +2,25 @@ import { isTombstone, OPERATION_SLOTS_MAX, type SessionRecord, type StoredField 
 import { compareVersions } from '../../../token/index.ts'
 import type { Holding } from './messages.ts'
 
+/** How copies are merged. */
+export interface Merging {
+  /** Of the view in which they are merged. */
+  readonly incarnation: number
+  readonly onPartition: 'serve' | 'majority'
+}
+
 /**
  * What two copies of a session make together: an end wins; else the newer stamp of each field, removals included, and
  * the life and generation of the newer version. Along one history that is the newer copy itself; after a partition it is
  * what both sides did, under a version of its own, since none may stand for two contents.
  *
- * @param incarnation of the view in which they are merged
+ * With `majority` there is one history: whoever wrote in a later view knew all that was acknowledged in the ones before,
+ * and what an older copy has besides was never acknowledged, and may have begun before a login. So the newer copy wins whole.
  */
 export function mergeHoldings(
   a: Holding | undefined,
   b: Holding | undefined,
-  incarnation: number,
+  { incarnation, onPartition }: Merging,
 ): Holding | undefined {
   if (!a || !b) return a ?? b
   if (isTombstone(a) || isTombstone(b)) {
@@ -21,7 +29,7 @@ export function mergeHoldings(
     return a.forgetAt >= b.forgetAt ? a : b
   }
   const [newer, older] = isNewer(a, b) ? [a, b] : [b, a]
-  if (newer === older || compareVersions(newer.version, older.version) === 0) return newer
+  if (onPartition === 'majority' || compareVersions(newer.version, older.version) === 0) return newer
   const login = newer.floor >= older.floor ? newer : older
   const rotation = newer.generation >= older.generation ? newer : older
   const merged = {

@@ -7,6 +7,7 @@ import type { Ballot, Holding, Member, Message, NodeId, Operation, Outcome, View
 import type { Effect, MeshNode, MeshNodeOptions } from './node.ts'
 import { Outbox } from './outbox.ts'
 import { Owner } from './owner.ts'
+import { Repair } from './repair.ts'
 import { Sureness } from './sureness.ts'
 
 /** A node of the mesh that has just started, with whatever `records` hold. */
@@ -27,11 +28,11 @@ class Node implements MeshNode {
   readonly #membership: Membership
   readonly #owner: Owner
   readonly #handover: Handover
+  readonly #repair: Repair
   readonly #asked = new Map<number, Asked>()
   /** Offers of others that are being taken, by node and request. */
   readonly #offers = new Set<string>()
   #sureness: Sureness
-  #hasToldLeft = false
   #isLeaving = false
   #nowMs: number
 
@@ -42,6 +43,7 @@ class Node implements MeshNode {
     this.#sureness = new Sureness(this.#membership.view, options, undefined)
     this.#owner = new Owner(options, this.#membership, this.#outbox, this.#sureness)
     this.#handover = new Handover(options, this.#membership, this.#outbox, this.#owner, this.#sureness)
+    this.#repair = new Repair(options, this.#membership, this.#outbox, this.#owner)
   }
 
   get view(): View {
@@ -83,13 +85,14 @@ class Node implements MeshNode {
       if (this.#membership.tick(nowMs)) this.#viewInstalled()
       this.#owner.tick(nowMs)
       this.#handover.tick(nowMs)
+      this.#repair.tick(nowMs)
       if (this.#membership.hasView && this.#membership.areOthersSettled) this.#sureness.setSureOfAll()
       for (const [request, { to }] of this.#asked) if (to === undefined) this.#dispatch(request)
       const isOut = !this.view.members.some(({ id }) => id === this.#options.self.id)
       const isDone =
-        (isOut && this.#membership.isSettled) || !this.#membership.hasView || this.#membership.isLast(nowMs)
-      if (this.#isLeaving && !this.#hasToldLeft && isDone) {
-        this.#hasToldLeft = true
+        (isOut && this.#membership.isKnownSettled) || !this.#membership.hasView || this.#membership.isLast(nowMs)
+      if (this.#isLeaving && !this.#membership.hasLeft && isDone) {
+        this.#membership.hasLeft = true
         this.#outbox.event('left', this.view)
       }
     })
@@ -113,6 +116,8 @@ class Node implements MeshNode {
     this.#sureness = new Sureness(this.view, this.#options, this.#sureness)
     this.#owner.viewInstalled(this.#nowMs, this.#sureness)
     this.#handover.viewInstalled(this.#sureness)
+    this.#repair.viewInstalled(this.#nowMs)
+    this.#offers.clear()
     this.#outbox.event('view', this.view)
     for (const [request, asked] of this.#asked) {
       if (asked.to === self.id) continue // in its key's line, or given back
@@ -148,6 +153,10 @@ class Node implements MeshNode {
         return this.#takeOffer(from, message)
       case 'offered':
         return this.#handover.receive(message)
+      case 'digest':
+        return this.#repair.compare(from, message)
+      case 'lacks':
+        return this.#repair.send(this.#nowMs, message)
     }
   }
 
@@ -228,23 +237,17 @@ class Node implements MeshNode {
   /** Answered when each record has found its way to all who should hold it. */
   #takeOffer(from: NodeId, { view, request, holdings }: Extract<Message, { type: 'offer' }>): void {
     const refuse = (): void => this.#outbox.send(from, { type: 'offered', request, isWrongView: true })
-    if (!this.#membership.standsIn(view)) return refuse()
+    if (!holdings.every(({ key }) => this.#owns(view, key))) return refuse()
     const offer = `${from} ${request}`
     if (this.#offers.has(offer)) return // sent again while it is under way
     this.#offers.add(offer)
     let waiting = holdings.length
-    let areAllDone = true
-    const finish = (isDone: boolean): void => {
+    const finish = (): void => {
       waiting -= 1
-      areAllDone &&= isDone
-      if (waiting > 0) return
+      if (waiting > 0 || !this.#membership.standsIn(view)) return
       this.#offers.delete(offer)
-      if (areAllDone) this.#outbox.send(from, { type: 'offered', request })
-      else refuse()
+      this.#outbox.send(from, { type: 'offered', request })
     }
-    for (const holding of holdings) {
-      if (this.#owns(view, holding.key)) this.#owner.add(this.#nowMs, holding.key, { kind: 'merge', holding, finish })
-      else finish(false)
-    }
+    for (const holding of holdings) this.#owner.add(this.#nowMs, holding.key, { kind: 'merge', holding, finish })
   }
 }

@@ -27,6 +27,10 @@ export interface Ballot {
   readonly id: NodeId
 }
 
+export function same(a: Ballot, b: Ballot): boolean {
+  return a.number === b.number && a.id === b.id
+}
+
 /** Who keeps the sessions, from one agreement to the next. */
 export interface View {
   readonly ballot: Ballot
@@ -71,6 +75,8 @@ export type Outcome =
   | { readonly kind: 'retry' }
   /** With fewer copies alive than `minCopies`. */
   | { readonly kind: 'underReplicated' }
+  /** The owner or a backup has no room for a session more, or a larger one. */
+  | { readonly kind: 'full' }
 
 /** A part of a record that changed, for a backup that holds the version before. */
 export interface Delta {
@@ -78,6 +84,12 @@ export interface Delta {
   /** Everything but the fields. */
   readonly meta: Omit<SessionRecord, 'fields'>
   readonly fields: ReadonlyMap<string, StoredField>
+}
+
+/** The version of a record that a node holds; absent for a tombstone. */
+export interface Digest {
+  readonly key: string
+  readonly version?: Version
 }
 
 /** Everything that nodes say to each other. `view` is the ballot of the sender's installed view. */
@@ -90,7 +102,7 @@ export type Message =
       readonly minor: number
       readonly wallClockMs: number
     }
-  /** `sentAt` is the sender's own clock, echoed, so that its lease counts from the sending. `hears`: the peers that it has heard within a lease. `isSettled`: it has offered all that it holds to the owners of this view. */
+  /** `sentAt` is the sender's own clock, echoed, so that its lease counts from the sending. `hears`: the peers that it has heard within a lease. `isSettled`: it has offered all that it holds to the owners of this view. `isFull`: it has no room for more. */
   | {
       readonly type: 'heartbeat'
       readonly view: Ballot
@@ -98,10 +110,18 @@ export type Message =
       readonly hears: readonly NodeId[]
       readonly isLeaving: boolean
       readonly isSettled: boolean
+      readonly isFull: boolean
     }
   | { readonly type: 'heartbeatAnswer'; readonly view: Ballot; readonly sentAt: number; readonly granted: boolean }
   | { readonly type: 'propose'; readonly view: View }
-  | { readonly type: 'accept'; readonly ballot: Ballot; readonly installed: View; readonly accepted: readonly View[] }
+  /** `settled`: who in the view `installed`, members and leaving, is known to have handed over all that it held. */
+  | {
+      readonly type: 'accept'
+      readonly ballot: Ballot
+      readonly installed: View
+      readonly accepted: readonly View[]
+      readonly settled: readonly NodeId[]
+    }
   /** Not accepted: `ballot` is the highest seen; `installed` the sender's view, if that is newer than the proposer's. */
   | { readonly type: 'refuse'; readonly ballot: Ballot; readonly seen: Ballot; readonly installed: View }
   | { readonly type: 'install'; readonly view: View }
@@ -124,5 +144,8 @@ export type Message =
   /** Background: what a node holds and the owner may lack. Acknowledged, so that a leaving node knows when it may go. */
   | { readonly type: 'offer'; readonly view: Ballot; readonly request: number; readonly holdings: readonly Holding[] }
   | { readonly type: 'offered'; readonly request: number; readonly isWrongView?: boolean }
+  /** Repair: what an owner holds, to a backup; and what that lacks of it. Neither is sent again: the next pass finds it. */
+  | { readonly type: 'digest'; readonly view: Ballot; readonly entries: readonly Digest[] }
+  | { readonly type: 'lacks'; readonly view: Ballot; readonly keys: readonly string[] }
 
 export type MessageType = Message['type']

@@ -9,6 +9,11 @@ export interface MeshNodeOptions {
   readonly minCopies: number
   /** How many nodes the fleet is meant to have: what a majority is of before there was a view. */
   readonly expectedNodes: number
+  /**
+   * The addresses of peers of which nothing is known now: no connection stands, and they do not refuse one either. With
+   * `majority`, a fleet may live there that cannot be heard, so that no other is begun.
+   */
+  readonly unreached: () => readonly string[]
   /** A number from 0 to 1, from a seeded or a real source. */
   readonly random: () => number
   readonly records: RecordMap
@@ -22,6 +27,8 @@ export interface RecordMap {
   /** Calls back for some entries from `cursor` on and returns the next cursor, or `undefined` at the end. What was there all the time is never missed. */
   scan(cursor: number, count: number, visit: (key: string, holding: Holding) => void): number | undefined
   readonly size: number
+  /** Whether nothing that takes more room should come: what others have acknowledged is kept all the same. */
+  readonly isFull: boolean
 }
 
 /** What a node wants done. */

@@ -1,4 +1,4 @@
-import { toDelta } from './copies.ts'
+import { growsFrom, toDelta } from './copies.ts'
 import { copiesAcknowledged } from './losses.ts'
 import type { Membership } from './membership.ts'
 import { mergeHoldings } from './merge.ts'
@@ -10,13 +10,13 @@ import { rule } from './rules.ts'
 import type { Sureness } from './sureness.ts'
 import { RESEND_MS } from './times.ts'
 
-/** One thing to do to a key, in its turn. */
+/** One thing to do to a key, in its turn. `finish` is called when it is done; an operation may be given back instead. */
 type Task =
   | { readonly kind: 'operation'; readonly operation: Operation; readonly finish: (outcome: Outcome) => void }
   /** Somebody holds this. */
-  | { readonly kind: 'merge'; readonly holding: Holding; readonly finish: (isDone: boolean) => void }
+  | { readonly kind: 'merge'; readonly holding: Holding; readonly finish: () => void }
   /** The backups may lack it. */
-  | { readonly kind: 'sync'; readonly finish: (isDone: boolean) => void }
+  | { readonly kind: 'sync'; readonly finish: () => void }
 
 /** What was sent and must be answered. */
 interface Sent {
@@ -56,6 +56,8 @@ export class Owner {
   #sureness: Sureness
   #request = 0
   #nowMs = 0
+  /** Whether it was told that this view's owner has no backups. */
+  #isKnownAlone = false
 
   constructor(options: MeshNodeOptions, membership: Membership, outbox: Outbox, sureness: Sureness) {
     this.#options = options
@@ -90,6 +92,7 @@ export class Owner {
   viewInstalled(nowMs: number, sureness: Sureness): void {
     this.#nowMs = nowMs
     this.#sureness = sureness
+    this.#isKnownAlone = false
     this.#keyOf.clear()
     for (const [key, work] of this.#works) {
       const wasLagging = work.lagging.size > 0
@@ -124,20 +127,17 @@ export class Owner {
   #giveBack(key: string, work: Work): void {
     this.#works.delete(key)
     if (!this.#sureness.isContinuous) work.commit?.takeBack()
-    for (const task of work.tasks) {
-      if (task.kind === 'operation') task.finish({ kind: 'retry' })
-      else task.finish(false)
-    }
+    for (const task of work.tasks) if (task.kind === 'operation') task.finish({ kind: 'retry' })
   }
 
   /** Does what can be done for a key now. */
   #advance(key: string, work: Work): void {
     while (!work.commit && work.tasks.length > 0) {
       if (!this.#membership.isServing(this.#nowMs)) {
-        const waiting = work.tasks.splice(0)
-        for (const task of waiting) {
+        // A client is told at once; what copies need waits for the lease, since nobody may ask for it again.
+        for (const task of work.tasks.splice(0)) {
           if (task.kind === 'operation') task.finish({ kind: 'retry' })
-          else task.finish(false)
+          else work.tasks.push(task)
         }
         break
       }
@@ -163,29 +163,31 @@ export class Owner {
       case 'operation': {
         const { outcome, next } = rule(held, task.operation, this.#membership.view.incarnation)
         if (!next) return this.#done(work, () => task.finish(outcome))
+        const refusal = this.#refusalOf(key, held, next)
+        if (refusal) return this.#done(work, () => task.finish({ kind: refusal }))
         records.set(key, next)
         const finish = (): void => task.finish(this.#membership.isServing(this.#nowMs) ? outcome : { kind: 'retry' })
         const takeBack = (): void => (held ? records.set(key, held) : records.delete(key))
         return this.#commit(key, work, held, { isCritical: isCritical(task.operation), finish, takeBack })
       }
       case 'merge': {
-        const merged = mergeHoldings(held, task.holding, this.#membership.view.incarnation)
-        if (!merged || merged === held) return this.#done(work, () => task.finish(true))
+        const merged = this.#merge(held, task.holding)
+        if (!merged || merged === held) return this.#done(work, task.finish)
         records.set(key, merged)
-        return this.#commit(key, work, undefined, {
-          isCritical: true,
-          finish: () => task.finish(true),
-          takeBack: () => {},
-        })
+        return this.#commit(key, work, undefined, { isCritical: true, finish: task.finish, takeBack: () => {} })
       }
       case 'sync':
-        if (held === undefined) return this.#done(work, () => task.finish(true))
-        return this.#commit(key, work, undefined, {
-          isCritical: true,
-          finish: () => task.finish(true),
-          takeBack: () => {},
-        })
+        if (held === undefined) return this.#done(work, task.finish)
+        return this.#commit(key, work, undefined, { isCritical: true, finish: task.finish, takeBack: () => {} })
     }
+  }
+
+  /** Why what an operation would leave is not kept: too few copies would hold it, or there is no room for more. */
+  #refusalOf(key: string, held: Holding | undefined, next: Holding): 'underReplicated' | 'full' | undefined {
+    const backups = this.#backups(key)
+    if (backups.length + 1 < this.#options.minCopies) return 'underReplicated'
+    const isFull = this.#options.records.isFull || backups.some((id) => this.#membership.isFull(id))
+    return isFull && growsFrom(held, next) ? 'full' : undefined
   }
 
   #done(work: Work, finish: () => void): void {
@@ -201,11 +203,15 @@ export class Owner {
     { isCritical, finish, takeBack }: { isCritical: boolean; finish: () => void; takeBack: () => void },
   ): void {
     const backups = this.#backups(key).length
-    const { ack, onPartition } = this.#options
+    const { ack, minCopies, onPartition } = this.#options
     const forMajority = onPartition === 'majority' ? copiesAcknowledged(backups + 1, ack) - 1 : 1
-    const copiesNeeded = isCritical || ack === 'all' ? Number.POSITIVE_INFINITY : forMajority
+    const atLeast = Math.max(forMajority, minCopies - 1)
+    const copiesNeeded = isCritical || ack === 'all' ? Number.POSITIVE_INFINITY : atLeast
     work.commit = { copiesNeeded, finish, takeBack }
-    if (backups === 0 && this.#options.copies !== 1) this.#outbox.event('underReplicated', this.#membership.view)
+    if (backups === 0 && this.#options.copies !== 1 && !this.#isKnownAlone) {
+      this.#isKnownAlone = true
+      this.#outbox.event('underReplicated', this.#membership.view)
+    }
     this.#replicate(key, work, base)
   }
 
@@ -274,9 +280,14 @@ export class Owner {
     const { fetch } = work
     if (!fetch || fetch.waiting.get(from)?.request !== request || isWrongView) return
     fetch.waiting.delete(from)
-    fetch.found = mergeHoldings(fetch.found, holding, this.#membership.view.incarnation)
+    fetch.found = this.#merge(fetch.found, holding)
     this.#fetched(key, work)
     this.#advance(key, work)
+  }
+
+  #merge(a: Holding | undefined, b: Holding | undefined): Holding | undefined {
+    const { onPartition } = this.#options
+    return mergeHoldings(a, b, { incarnation: this.#membership.view.incarnation, onPartition })
   }
 
   /** When everybody has said what it holds, this node is sure of the key, and its backups are given what was found. */
@@ -285,7 +296,7 @@ export class Owner {
     if (!fetch || [...fetch.waiting.keys()].some((id) => this.#isAwaited(id))) return
     const { records } = this.#options
     const held = records.get(key)
-    const merged = mergeHoldings(held, fetch.found, this.#membership.view.incarnation)
+    const merged = this.#merge(held, fetch.found)
     work.fetch = undefined
     this.#sureness.setSure(key)
     if (!merged) return

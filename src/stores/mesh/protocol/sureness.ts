@@ -1,8 +1,7 @@
 import { isOutvoted } from './losses.ts'
-import type { View } from './messages.ts'
+import { same, type View } from './messages.ts'
 import type { MeshNodeOptions } from './node.ts'
 import { holdersOf } from './placement.ts'
-import { same } from './membership.ts'
 import { CHAIN_MAX } from './times.ts'
 
 type SurenessOptions = Pick<MeshNodeOptions, 'self' | 'copies' | 'ack' | 'onPartition'>

@@ -41,3 +41,10 @@ export const GAP_MS = 400
 
 /** Losses of members that a view remembers. */
 export const LOSSES_MAX = 16
+
+/** A pass of repair over all records begins at least so long after the last began: a copy is missing for a minute at most, where no node has more than some ten thousand sessions. */
+export const REPAIR_PASS_MS = 30_000
+
+/** What bounds the rate of a pass: so many records, so often. 40 bytes each, it is at most 50 KB a second to all backups. */
+export const REPAIR_RECORDS = 256
+export const REPAIR_EVERY_MS = 200

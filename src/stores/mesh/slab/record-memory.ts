@@ -7,13 +7,13 @@ import { KeyIndex } from './key-index.ts'
 /** What one entry takes beside its block, with the index at its usual fill: 16 bytes of words, 8 in the index at 1/2. */
 const ENTRY_BYTES = 32
 
-/** Only sessions are bounded; a tombstone keeps an ended session from coming back and is never refused. */
+/** A tombstone keeps an ended session from coming back. */
 export type EntryKind = 'session' | 'tombstone'
 
 export interface RecordMemoryOptions {
-  /** Sessions at most; tombstones do not count. Default: no bound. */
+  /** Sessions from which on it {@link RecordMemory.isFull}; tombstones do not count. Default: no bound. */
   readonly sessionsMax?: number | undefined
-  /** Bytes at most, as {@link RecordMemoryStats.bytesUsed} counts them. Default: no bound. */
+  /** Bytes from which on it {@link RecordMemory.isFull}, as {@link RecordMemoryStats.bytesUsed} counts them. Default: no bound. */
   readonly bytesMax?: number | undefined
   /** The present time, in milliseconds since 1970. */
   readonly nowMs: number
@@ -24,7 +24,7 @@ export interface RecordMemoryStats {
   readonly tombstones: number
   /** Bytes of the records as they were put. */
   readonly bytesLive: number
-  /** What they take: blocks, and {@link ENTRY_BYTES} each for the indexes. This is what `bytesMax` bounds. */
+  /** What they take: blocks, and {@link ENTRY_BYTES} each for the indexes. */
   readonly bytesUsed: number
   /** All buffers that are held, their free parts included; what was never written to is not resident. */
   readonly bytesReserved: number
@@ -62,6 +62,12 @@ export class RecordMemory {
     this.#bytesMax = bytesMax
     this.#wheel = new ExpiryWheel(this.#entries, nowMs)
   }
+
+  /** Whether nothing that takes more room should be put in any more; what is put in all the same is kept. */
+  get isFull(): boolean {
+    return this.#sessionCount >= this.#sessionsMax || this.#bytesUsed >= this.#bytesMax || this.#blocks.isExhausted
+  }
+
   get stats(): RecordMemoryStats {
     return {
       sessions: this.#sessionCount,
@@ -87,17 +93,14 @@ export class RecordMemory {
    *
    * @param record begins with its key; it is copied
    * @param forgetAtMs from when on `tick` may remove it, in milliseconds since 1970; it does so up to a second later
-   * @returns `full`, and nothing is changed, where it would go beyond a bound. A record that takes no more than the
-   * one it replaces always finds room, and so does a tombstone.
-   * @throws RangeError for a record shorter than a key, or a time that is `NaN`
+   * @throws RangeError for a record shorter than a key, or a time that is `NaN`, or where no buffer can be added
    */
-  put(record: Uint8Array, forgetAtMs: number, kind: EntryKind = 'session'): 'stored' | 'full' {
+  put(record: Uint8Array, forgetAtMs: number, kind: EntryKind = 'session'): void {
     if (Number.isNaN(forgetAtMs)) throw new RangeError('forgetAtMs is not a number')
     const hash = this.#hash(record)
     const id = this.#index.find(hash)
     const old = id === NO_ID ? undefined : this.#blocks.describe(this.#entries.get(id, LOCATION))
     const blockBytes = this.#blocks.blockBytes(record.length)
-    if (kind === 'session' && this.#isFull(old, blockBytes)) return 'full'
 
     const isMarked = kind === 'tombstone'
     const before = this.#entries.get(id, LOCATION)
@@ -114,7 +117,6 @@ export class RecordMemory {
       this.#wheel.add(entry, forgetAtMs)
     }
     this.#count({ length: record.length, isMarked, blockBytes }, 1)
-    return 'stored'
   }
 
   /** Whether there was one. */
@@ -159,14 +161,6 @@ export class RecordMemory {
 
   get #bytesUsed(): number {
     return this.#blockBytes + this.#entryCount * ENTRY_BYTES
-  }
-
-  #isFull(old: BlockDescription | undefined, blockBytes: number): boolean {
-    if (this.#blocks.isExhausted) return true
-    const addsSession = old === undefined || old.isMarked
-    if (addsSession && this.#sessionCount >= this.#sessionsMax) return true
-    const added = old ? blockBytes - old.blockBytes : blockBytes + ENTRY_BYTES
-    return added > 0 && this.#bytesUsed + added > this.#bytesMax
   }
 
   #remove(id: number, hash: number): void {

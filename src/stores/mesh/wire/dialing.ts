@@ -25,6 +25,8 @@ export class Dialing {
   readonly #dialers = new Map<string, Dialer>()
   /** Who answered at an address last: a peer may be known to itself by another. */
   readonly #peerAt = new Map<string, NodeId>()
+  /** What the last attempt told where no connection came about: nobody listens there, or this node itself. */
+  readonly #absent = new Map<string, 'refused' | 'self'>()
   readonly #lost = new Map<NodeId, { readonly member: Member; readonly atMs: number }>()
   #wanted: ReadonlySet<string> = new Set()
   #isStopped = false
@@ -36,6 +38,11 @@ export class Dialing {
   want(addresses: Iterable<string>): void {
     this.#wanted = new Set([...addresses].slice(0, ADDRESSES_MAX))
     this.#update()
+  }
+
+  /** The wanted addresses of which nothing is known: neither a peer, nor that there is none. */
+  unreached(): string[] {
+    return [...this.#wanted].filter((address) => !this.#isConnected(address) && !this.#absent.has(address))
   }
 
   found(peer: Member): void {
@@ -70,6 +77,7 @@ export class Dialing {
       dialer.stop()
       this.#dialers.delete(address)
       this.#peerAt.delete(address)
+      this.#absent.delete(address)
     }
     for (const address of targets) {
       if (!this.#dialers.has(address)) this.#dialers.set(address, this.#createDialer(address))
@@ -80,7 +88,12 @@ export class Dialing {
     const { security, handshakeMs } = this.#options
     return new Dialer(address, {
       open: (address, signal) => dial(address, security, handshakeMs, signal),
-      carry: (address, socket) => this.#options.carry(socket, ({ member }) => this.#peerAt.set(address, member.id)),
+      carry: async (address, socket) => {
+        const ending = await this.#options.carry(socket, ({ member }) => this.#peerAt.set(address, member.id))
+        if (ending.code === 'self') this.#absent.set(address, 'self')
+        else this.#absent.delete(address)
+        return ending
+      },
       isConnected: (address) => this.#isConnected(address),
       failed: (address, error) => this.#failed(address, error),
     })
@@ -95,7 +108,8 @@ export class Dialing {
     const level = failure === 'secret' ? 'warn' : 'info'
     const facts = { address, reason: message }
     this.#options.log.add(level, `dial ${failure} ${address}`, facts, 'the mesh did not reach an address')
-    if (failure !== 'refused') return
+    if (failure !== 'refused') return void this.#absent.delete(address)
+    this.#absent.set(address, 'refused')
     const known = this.#peerAt.get(address)
     this.#bury((member) => member.address === address || member.id === known)
     this.#update()

@@ -46,7 +46,7 @@ interface Codec<T> {
 type OfType<T> = Extract<WireMessage, { type: T }>
 
 const STATES = ['kept', 'needsWhole', 'wrongView'] as const
-const HEARTBEAT = { leaving: 1, settled: 2 }
+const HEARTBEAT = { leaving: 1, settled: 2, full: 4 }
 const REPLICATE = { delta: 1, whole: 2 }
 const HOLDING = { holding: 1, wrongView: 2 }
 
@@ -80,14 +80,16 @@ const codecs: { readonly [T in MessageType | 'welcome' | 'close']: Codec<OfType<
   },
   heartbeat: {
     number: 16,
-    write(writer, { view, sentAt, hears, isLeaving, isSettled }) {
-      writer.byte((isLeaving ? HEARTBEAT.leaving : 0) + (isSettled ? HEARTBEAT.settled : 0))
+    write(writer, { view, sentAt, hears, isLeaving, isSettled, isFull }) {
+      writer.byte(
+        (isLeaving ? HEARTBEAT.leaving : 0) + (isSettled ? HEARTBEAT.settled : 0) + (isFull ? HEARTBEAT.full : 0),
+      )
       writeBallot(writer, view)
       writer.number(sentAt)
       writer.list(hears, MEMBERS_MAX, (id) => writer.id(id, ID_BYTES_MAX))
     },
     read(reader) {
-      const flags = reader.flags(HEARTBEAT.leaving + HEARTBEAT.settled)
+      const flags = reader.flags(HEARTBEAT.leaving + HEARTBEAT.settled + HEARTBEAT.full)
       return {
         type: 'heartbeat',
         view: readBallot(reader),
@@ -95,6 +97,7 @@ const codecs: { readonly [T in MessageType | 'welcome' | 'close']: Codec<OfType<
         hears: reader.list(MEMBERS_MAX, () => reader.id(ID_BYTES_MAX)),
         isLeaving: (flags & HEARTBEAT.leaving) !== 0,
         isSettled: (flags & HEARTBEAT.settled) !== 0,
+        isFull: (flags & HEARTBEAT.full) !== 0,
       }
     },
   },
@@ -117,16 +120,18 @@ const codecs: { readonly [T in MessageType | 'welcome' | 'close']: Codec<OfType<
   },
   accept: {
     number: 19,
-    write(writer, { ballot, installed, accepted }) {
+    write(writer, { ballot, installed, accepted, settled }) {
       writeBallot(writer, ballot)
       writeView(writer, installed)
       writer.list(accepted, VIEWS_MAX, (view) => writeView(writer, view))
+      writer.list(settled, 2 * MEMBERS_MAX, (id) => writer.id(id, ID_BYTES_MAX))
     },
     read: (reader) => ({
       type: 'accept',
       ballot: readBallot(reader),
       installed: readView(reader),
       accepted: reader.list(VIEWS_MAX, () => readView(reader)),
+      settled: reader.list(2 * MEMBERS_MAX, () => reader.id(ID_BYTES_MAX)),
     }),
   },
   refuse: {
@@ -253,6 +258,37 @@ const codecs: { readonly [T in MessageType | 'welcome' | 'close']: Codec<OfType<
       const isWrongView = reader.bool()
       return { type: 'offered', request: reader.count(), ...(isWrongView ? { isWrongView: true } : {}) }
     },
+  },
+  digest: {
+    number: 30,
+    write(writer, { view, entries }) {
+      writeBallot(writer, view)
+      writer.list(entries, HOLDINGS_MAX, ({ key, version }) => {
+        writer.key(key)
+        writer.bool(version !== undefined)
+        if (version) writer.version(version)
+      })
+    },
+    read: (reader) => ({
+      type: 'digest',
+      view: readBallot(reader),
+      entries: reader.list(HOLDINGS_MAX, () => {
+        const key = reader.key()
+        return reader.bool() ? { key, version: reader.version() } : { key }
+      }),
+    }),
+  },
+  lacks: {
+    number: 31,
+    write(writer, { view, keys }) {
+      writeBallot(writer, view)
+      writer.list(keys, HOLDINGS_MAX, (key) => writer.key(key))
+    },
+    read: (reader) => ({
+      type: 'lacks',
+      view: readBallot(reader),
+      keys: reader.list(HOLDINGS_MAX, () => reader.key()),
+    }),
   },
 }
 

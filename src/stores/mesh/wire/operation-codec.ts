@@ -10,7 +10,7 @@ import { readHolding, readMap, readValue, writeHolding, writeValue } from './rec
  */
 
 const OPERATION = { read: 0, apply: 1, end: 2, install: 3 } as const
-const OUTCOME = { read: 0, apply: 1, end: 2, install: 3, retry: 4, underReplicated: 5 } as const
+const OUTCOME = { read: 0, apply: 1, end: 2, install: 3, retry: 4, underReplicated: 5, full: 6 } as const
 const RESULT = { applied: 0, gone: 1, conflict: 2, superseded: 3 } as const
 const END_RESULTS: readonly EndResult[] = ['ended', 'gone', 'superseded']
 
@@ -66,6 +66,7 @@ export function writeOutcome(writer: Writer, outcome: Outcome): void {
     case 'install':
     case 'retry':
     case 'underReplicated':
+    case 'full':
   }
 }
 
@@ -87,6 +88,8 @@ export function readOutcome(reader: Reader): Outcome {
       return { kind: 'retry' }
     case OUTCOME.underReplicated:
       return { kind: 'underReplicated' }
+    case OUTCOME.full:
+      return { kind: 'full' }
     default:
       throw new WireFormatError(`an outcome of kind ${kind}`)
   }

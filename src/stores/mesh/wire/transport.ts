@@ -60,6 +60,8 @@ export interface Transport {
   send(peer: NodeId, message: Message): boolean
   /** The peers with whom a connection stands. */
   peers(): Member[]
+  /** Addresses of {@link connectTo} of which nothing is known: no connection stands, and the last attempt was not refused. */
+  unreached(): string[]
   /** Says goodbye and closes all. Calls back no more. Closing twice succeeds. */
   close(): Promise<void>
 }
@@ -123,6 +125,10 @@ class TcpTransport implements Transport {
 
   peers(): Member[] {
     return [...this.#ready.values()].flatMap(({ peer }) => peer ?? [])
+  }
+
+  unreached(): string[] {
+    return this.#dialing.unreached()
   }
 
   async close(): Promise<void> {

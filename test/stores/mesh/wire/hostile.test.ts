@@ -32,6 +32,7 @@ const heartbeat = {
   hears: [],
   isLeaving: false,
   isSettled: true,
+  isFull: false,
 } as const
 
 suite('who has no secret', () => {

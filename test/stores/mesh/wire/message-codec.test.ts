@@ -75,7 +75,15 @@ suite('a message as a frame', () => {
 
 suite('what no node may send is refused where it is sent', () => {
   const member: Member = { id: 'n', address: 'h:1', zone: '' }
-  const heartbeat: Message = { type: 'heartbeat', view, sentAt: 0, hears: [], isLeaving: false, isSettled: true }
+  const heartbeat: Message = {
+    type: 'heartbeat',
+    view,
+    sentAt: 0,
+    hears: [],
+    isLeaving: false,
+    isSettled: true,
+    isFull: false,
+  }
   const refused: Record<string, WireMessage> = {
     'too many members': { ...heartbeat, hears: Array<string>(MEMBERS_MAX + 1).fill('n') },
     'a long id': { ...heartbeat, hears: ['n'.repeat(100)] },

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import * as fc from 'fast-check'
-import type { Message, MessageType } from '../../../../src/stores/mesh/protocol/messages.ts'
+import type { Digest, Message, MessageType } from '../../../../src/stores/mesh/protocol/messages.ts'
 import type { CloseCode, WireMessage } from '../../../../src/stores/mesh/wire/message-codec.ts'
 import { CLOSE_CODES } from '../../../../src/stores/mesh/wire/message-codec.ts'
 import { keys, sessions, tombstones } from '../record-support.ts'
@@ -117,7 +117,12 @@ const outcomes: fc.Arbitrary<OfType<'answer'>['outcome']> = fc.oneof(
     ),
   }),
   record({ kind: fc.constant('end' as const), result: fc.constantFrom('ended' as const, 'gone', 'superseded') }),
-  fc.constantFrom({ kind: 'install' as const }, { kind: 'retry' as const }, { kind: 'underReplicated' as const }),
+  fc.constantFrom(
+    { kind: 'install' as const },
+    { kind: 'retry' as const },
+    { kind: 'underReplicated' as const },
+    { kind: 'full' as const },
+  ),
 )
 
 /** A change of a session by a few fields, with all that the rules would and would not make. */
@@ -159,6 +164,7 @@ const arbitraries: { [T in WireMessage['type']]: fc.Arbitrary<OfType<T>> } = {
     hears: someOf(ids),
     isLeaving: fc.boolean(),
     isSettled: fc.boolean(),
+    isFull: fc.boolean(),
   }),
   heartbeatAnswer: record({
     type: fc.constant('heartbeatAnswer' as const),
@@ -167,7 +173,13 @@ const arbitraries: { [T in WireMessage['type']]: fc.Arbitrary<OfType<T>> } = {
     granted: fc.boolean(),
   }),
   propose: record({ type: fc.constant('propose' as const), view: views }),
-  accept: record({ type: fc.constant('accept' as const), ballot: ballots, installed: views, accepted: someOf(views) }),
+  accept: record({
+    type: fc.constant('accept' as const),
+    ballot: ballots,
+    installed: views,
+    accepted: someOf(views),
+    settled: someOf(ids),
+  }),
   refuse: record({ type: fc.constant('refuse' as const), ballot: ballots, seen: ballots, installed: views }),
   install: record({ type: fc.constant('install' as const), view: views }),
   ask: record({ type: fc.constant('ask' as const), view: ballots, request: counts, operation: operations }),
@@ -188,6 +200,12 @@ const arbitraries: { [T in WireMessage['type']]: fc.Arbitrary<OfType<T>> } = {
     'type',
     'request',
   ]),
+  digest: record({
+    type: fc.constant('digest' as const),
+    view: ballots,
+    entries: someOf(partly<Digest>({ key: keys, version: versions }, ['key'])),
+  }),
+  lacks: record({ type: fc.constant('lacks' as const), view: ballots, keys: someOf(keys) }),
 }
 
 export const messageTypes = Object.keys(arbitraries) as WireMessage['type'][]

@@ -1,0 +1,30 @@
+import { USER_LENGTH_MAX } from './limits.ts'
+import type { LoginOptions } from './session.ts'
+
+/** @throws TypeError that says what a user is, or what may become of the data */
+export function checkLogin(user: unknown, data: LoginOptions['data']): void {
+  if (typeof user !== 'string' || user === '' || user.length > USER_LENGTH_MAX || !user.isWellFormed()) {
+    throw new TypeError(
+      `login(user): a user is text of 1 to ${USER_LENGTH_MAX} characters; for a number give String(id)`,
+    )
+  }
+  if (data !== undefined && data !== 'keep' && data !== 'reset') {
+    throw new TypeError("login(user, { data }): data is 'keep' or 'reset'")
+  }
+}
+
+/** @throws TypeError that shows how it is called */
+export function checkUpdate(field: unknown, compute: unknown): void {
+  if (typeof field === 'string' && typeof compute === 'function') return
+  throw new TypeError("update(field, compute) takes a field's name and a function: update('views', (n) => n + 1)")
+}
+
+/** @throws TypeError for a promise: `compute` may be called again, and what it has awaited would be stale by then */
+export function computed(field: string, compute: (value: unknown) => unknown, value: unknown): unknown {
+  const result = compute(value)
+  if (!(result instanceof Promise)) return result
+  result.catch(() => {})
+  throw new TypeError(
+    `update(${JSON.stringify(field)}): its function must be synchronous; await before update(), and compute in it`,
+  )
+}

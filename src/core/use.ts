@@ -1,0 +1,40 @@
+import type { SessionRecord, StoredField } from './record.ts'
+
+/**
+ * Names of fields that are not the application's begin so. As fields they pass through every store as the others do,
+ * with stamps to compare.
+ */
+export const RESERVED_PREFIX = 'sojourn:'
+
+/** The field that holds the {@link Use} of a session whose token was rotated. */
+export const USE_FIELD: string = `${RESERVED_PREFIX}use`
+
+/** Who uses the generation of a rotated session. */
+export interface Use {
+  readonly generation: number
+  /** Issue of the token that alone is good since the use is settled; 0 until then. */
+  readonly issue: number
+  /** Label of the client that presented the generation first or, once it is settled, that settled it. */
+  readonly label: string
+}
+
+export function encodeUse({ generation, issue, label }: Use): string {
+  return JSON.stringify([generation, issue, label])
+}
+
+/** What a record says of its present generation; nobody, where it was never rotated or a late write tells of an older one. */
+export function useOf({ generation }: SessionRecord, field: StoredField | undefined): Use {
+  const nobody = { generation, issue: 0, label: '' }
+  if (!field || field.value === null) return nobody
+  const parts: unknown = JSON.parse(field.value)
+  if (!Array.isArray(parts) || parts[0] !== generation) return nobody
+  return { generation, issue: Number(parts[1]), label: String(parts[2]) }
+}
+
+/** A record without what is not the application's. */
+export function withoutReserved(record: SessionRecord): SessionRecord {
+  if (!record.fields.has(USE_FIELD)) return record
+  const fields = new Map(record.fields)
+  fields.delete(USE_FIELD)
+  return { ...record, fields }
+}
