@@ -1,4 +1,7 @@
-/** `npm run bench -- NAME [--rounds N] [--seconds N]`: prints the tables that `docs/benchmarks.md` shows. */
+/**
+ * `npm run bench -- NAME [--rounds N] [--seconds N]`: prints the tables that `docs/benchmarks.md` shows. `replication` takes
+ * `--only ROW,...`, `--fleets PART_OF_A_NAME` and `--quick` instead.
+ */
 import { parseArgs } from 'node:util'
 
 const BENCHES: Readonly<Record<string, () => Promise<{ run(options: BenchOptions): Promise<void> }>>> = {
@@ -6,6 +9,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(options: BenchOptions
   cookie: () => import('./cookie.ts'),
   hops: () => import('./hops.ts'),
   'mesh-memory': () => import('./mesh-memory.ts'),
+  replication: () => import('./replication.ts'),
 }
 
 export interface BenchOptions {
@@ -17,6 +21,7 @@ export interface BenchOptions {
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
+  strict: false, // a bench may have options of its own
   options: { rounds: { type: 'string', default: '7' }, seconds: { type: 'string', default: '2' } },
 })
 const load = BENCHES[positionals[0] ?? '']
@@ -26,3 +31,5 @@ if (!load) {
 }
 const bench = await load()
 await bench.run({ rounds: Number(values.rounds), seconds: Number(values.seconds) })
+// Node 24 may spin for ever in the clean-up of handles whose peers were killed.
+process.exit()

@@ -180,8 +180,9 @@ export class SessionFields {
 
   /** @throws SessionTooLargeError when the session with these changes is larger than `bytesMax` or has too many fields */
   checkSize(changes: FieldChanges, bytesMax: number): void {
-    const sizes: [string, number][] = []
     const names = new Set([...this.#fields.keys(), ...changes.keys()])
+    if (names.size <= FIELDS_MAX && this.#bytesAtMost(changes) <= bytesMax) return
+    const sizes: [string, number][] = []
     for (const name of names) {
       const value = changes.has(name) ? changes.get(name) : this.#fields.get(name)?.stored?.value
       if (typeof value === 'string') sizes.push([name, name.length + Buffer.byteLength(value)])
@@ -195,6 +196,14 @@ export class SessionFields {
         `the session has had ${names.size} different fields, its limit is ${FIELDS_MAX}; keep many small things in one field`,
       )
     }
+  }
+
+  /** Without looking at the characters: a UTF-16 unit has at most three bytes. */
+  #bytesAtMost(changes: FieldChanges): number {
+    let units = 0
+    for (const [name, { stored }] of this.#fields) units += name.length + (stored?.value?.length ?? 0)
+    for (const [name, value] of changes) units += name.length + (value?.length ?? 0)
+    return 3 * units
   }
 
   /** Takes over what the store has applied. */

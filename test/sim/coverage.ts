@@ -14,6 +14,7 @@ const TOLD = [
   'unavailable',
   'splitSeeds',
   'lossExcused',
+  'begunAnew',
   'staleCopies',
 ] as const
 

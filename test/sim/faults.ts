@@ -16,7 +16,7 @@ export class Faults {
     this.#next()
   }
 
-  /** Ends every fault: partitions heal, who pauses goes on, and somebody runs. */
+  /** Ends every fault: partitions heal, who pauses goes on, and what must run again does. */
   heal(): void {
     this.#isOver = true
     this.#world.onAcknowledged = undefined
@@ -25,6 +25,8 @@ export class Faults {
     for (const process of this.#world.processes) process.resume()
     for (const host of this.#world.hosts) host.isPoweredOff = false
     if (this.#world.processes.length === 0) this.#restart()
+    // That another process is at its address is how a majority knows that a node is dead.
+    if (this.#world.config.onPartition === 'majority') for (const host of this.#world.hosts) this.#start(host)
   }
 
   #next(): void {
@@ -64,13 +66,13 @@ export class Faults {
     }
   }
 
-  /** Nodes that may be taken away for good. A majority that is lost with its memory never comes back, so it is not. */
+  /** Nodes that may be taken away. A majority that is lost begins anew with nothing, so without mayhem half of it is the most. */
   #removable(): SimProcess[] {
     const { processes, stableSince, now, config, crashesToBear } = this.#world
     if (processes.length < 2) return []
     const isCalm = stableSince !== undefined && now - stableSince > 200
     const nodes = processes.length
-    if (config.onPartition === 'majority' && !(isCalm && nodes - 1 > nodes / 2)) return []
+    if (config.onPartition === 'majority' && !config.isMayhem && !(isCalm && nodes - 1 >= nodes / 2)) return []
     const isRepaired = stableSince !== undefined && now - stableSince >= REPAIR_MS && crashesToBear > 0
     return isRepaired || config.isMayhem ? processes.filter(({ isLeaving }) => !isLeaving) : []
   }

@@ -1,4 +1,5 @@
 import type { Message, View } from '../../src/stores/mesh/protocol/messages.ts'
+import type { MeshEventName } from '../../src/stores/mesh/protocol/node.ts'
 import { Checker } from './checker.ts'
 import type { CreateNode, SimConfig } from './config.ts'
 import { Coverage } from './coverage.ts'
@@ -151,12 +152,18 @@ export class World {
     if (message.type === 'offer' && message.holdings.length > 0) this.coverage.add('handover')
   }
 
-  onNodeEvent(process: SimProcess, name: 'view' | 'underReplicated' | 'leaseLost' | 'left', view: View): void {
+  onNodeEvent(process: SimProcess, name: MeshEventName, view: View): void {
     this.trace?.(() => {
       const members = view.members.map(({ address }) => `n${Number(address.split(/[.:]/)[3]) - 1}`).join(' ')
       return `${process.name} event ${name}: view ${view.ballot.number}/${view.ballot.id.slice(0, 4)} of ${members}`
     })
     if (name === 'view') this.#onView(view)
+    if (name === 'lost') {
+      this.checker.mayHaveLost()
+      this.coverage.add('begunAnew')
+      this.#remove(process, false)
+      this.start(process.host)
+    }
     if (name === 'left' && process.isLeaving && !process.hasLeft) {
       process.hasLeft = true
       const isHeir = ({ isLeaving, member }: SimProcess): boolean => !isLeaving && process.peers.has(member.id)

@@ -45,6 +45,9 @@ const TIME_DIFFERENCE_MAX: number = 2 ** 51
 /** Above it the writer's buffer is let go after use. */
 const SCRATCH_BYTES_MAX: number = 64 * 1024
 
+/** Longer texts are measured before they are written, so that the buffer need not have room for the longest that they may be. */
+const ASCII_LENGTH_MAX = 4096
+
 /** Bytes that are not a record: damaged, cut off, or of a format that this version does not know. */
 export class RecordFormatError extends Error {
   override readonly name: string = 'RecordFormatError'
@@ -52,6 +55,15 @@ export class RecordFormatError extends Error {
 
 /** @throws RangeError for a record that no node makes: a key that is not 32 bytes of base64url, a count that is no safe integer */
 export function encodeRecord(whole: SessionRecord | Tombstone): Buffer {
+  return Buffer.from(encodeRecordInPlace(whole))
+}
+
+/**
+ * As {@link encodeRecord}, in a buffer that the next record is written into too: for who copies it at once.
+ *
+ * @throws RangeError as it does
+ */
+export function encodeRecordInPlace(whole: SessionRecord | Tombstone): Buffer {
   writer.start(whole.key)
   if (isTombstone(whole)) {
     writer.byte(FORMAT_TOMBSTONE)
@@ -163,7 +175,7 @@ class Writer {
   }
 
   finish(): Buffer {
-    const bytes = Buffer.from(this.#bytes.subarray(0, this.#at))
+    const bytes = this.#bytes.subarray(0, this.#at)
     if (this.#bytes.length > SCRATCH_BYTES_MAX) this.#bytes = Buffer.allocUnsafeSlow(4096)
     return bytes
   }
@@ -206,11 +218,29 @@ class Writer {
 
   /** @param offset is added to the number that tells the length, where others have a meaning of their own */
   text(text: string, offset: number): void {
+    if (this.#asciiText(text, offset)) return
     const isWellFormed = text.isWellFormed()
     const length = isWellFormed ? Buffer.byteLength(text) : text.length * 2
     this.count(length * 2 + (isWellFormed ? 0 : 1) + offset)
     this.#reserve(length)
     this.#at += this.#bytes.write(text, this.#at, isWellFormed ? 'utf8' : 'utf16le')
+  }
+
+  /**
+   * Nearly every text is ASCII, and known for it by its UTF-8, which then has one byte for each character: one call instead of
+   * three. Where it is not, nothing is written.
+   */
+  #asciiText(text: string, offset: number): boolean {
+    if (text.length > ASCII_LENGTH_MAX) return false
+    this.#reserve(8 + 3 * text.length)
+    const start = this.#at
+    this.count(text.length * 2 + offset)
+    if (this.#bytes.write(text, this.#at) === text.length) {
+      this.#at += text.length
+      return true
+    }
+    this.#at = start
+    return false
   }
 
   #reserve(length: number): void {

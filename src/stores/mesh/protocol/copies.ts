@@ -1,4 +1,4 @@
-import { isTombstone, type SessionRecord } from '../../../core/index.ts'
+import { isTombstone, type SessionRecord, type StoredField } from '../../../core/index.ts'
 import { compareVersions } from '../../../token/index.ts'
 import type { Delta, Holding } from './messages.ts'
 
@@ -6,8 +6,14 @@ import type { Delta, Holding } from './messages.ts'
 export function toDelta(base: Holding | undefined, next: Holding): Delta | undefined {
   if (!base || isTombstone(base) || isTombstone(next)) return undefined
   const { fields, ...meta } = next
-  const changed = [...fields].filter(([name, field]) => base.fields.get(name) !== field)
+  const changed = [...fields].filter(([name, field]) => !isSameField(base.fields.get(name), field))
   return { base: base.version, meta, fields: new Map(changed) }
+}
+
+/** By content: a record that was decoded again has other objects with the same stamps and values. */
+function isSameField(before: StoredField | undefined, after: StoredField): boolean {
+  if (before === after) return true
+  return before?.value === after.value && compareVersions(before.stamp, after.stamp) === 0
 }
 
 /** The record that a delta makes of a copy; `undefined` where the copy is another version than the one it builds on. */

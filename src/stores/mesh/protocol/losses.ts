@@ -31,8 +31,6 @@ function lossesIn(
 ): Loss[] {
   const present = [...members, ...leaving]
   const isBack = (id: string): boolean => present.some((member) => member.id === id)
-  const isReplaced = (address: string, id: string): boolean =>
-    present.some((member) => member.address === address && member.id !== id)
   const earlier = before.flatMap(({ losses }) => losses)
   const now = placements.map((placed): Loss => ({
     members: placed,
@@ -40,15 +38,19 @@ function lossesIn(
     dead: [],
   }))
   const all = [...earlier, ...now].map((loss): Loss => {
-    const addressOf = new Map(loss.members.map(({ id, address }) => [id, address]))
-    const replaced = loss.away.filter((id) => isReplaced(addressOf.get(id) ?? '', id))
+    const replaced = loss.members.filter((member) => isReplaced(member, present)).map(({ id }) => id)
     return {
       members: loss.members,
       away: loss.away.filter((id) => !isBack(id) && !replaced.includes(id) && !hasHandedOver(id)),
-      dead: [...loss.dead, ...replaced],
+      dead: [...loss.dead, ...loss.away.filter((id) => replaced.includes(id))],
     }
   })
   return distinct(all.filter(({ away }) => away.length > 0))
+}
+
+/** Whether another process is at a node's address: then that node is dead, and what it knew is gone. */
+export function isReplaced({ id, address }: Member, present: readonly Member[]): boolean {
+  return present.some((member) => member.address === address && member.id !== id)
 }
 
 /** Without repetitions, and at most {@link LOSSES_MAX}. */

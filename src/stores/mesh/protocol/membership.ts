@@ -1,5 +1,5 @@
 import { type Ballot, type Member, type Message, type NodeId, same, type View } from './messages.ts'
-import { pastOf } from './losses.ts'
+import { isReplaced, pastOf } from './losses.ts'
 import type { RecordMap } from './node.ts'
 import type { Outbox } from './outbox.ts'
 import { type Peer, Peers } from './peers.ts'
@@ -40,7 +40,7 @@ type MembershipMessage = Extract<
 /** Who is in the view, and whether this node may serve in it: the agreement of `docs/design/mesh.md`. */
 export class Membership {
   view: View
-  /** Set when nobody is left to hand over to, or all is handed over: from then on nothing is served. */
+  /** Set when all is handed over, or there is nobody to hand over to, or it is lost: from then on nothing is served. */
   hasLeft = false
   readonly #options: MembershipOptions
   readonly #outbox: Outbox
@@ -197,7 +197,7 @@ export class Membership {
       this.#beatAll(nowMs)
     }
     if (this.#proposal && nowMs - this.#proposal.startedAt > PROPOSAL_MS) this.#proposal = undefined
-    if (this.#isLeaving) return false
+    if (this.#isLeaving || this.hasLeft || this.#isLost(nowMs)) return false
     const wanted = this.#peers.wanted(nowMs)
     if (!this.#isChangeNeeded(nowMs, wanted)) {
       this.#needSince = undefined
@@ -207,6 +207,16 @@ export class Membership {
     const rank = wanted.findIndex(({ id }) => id === this.#options.self.id)
     if (this.#proposal || nowMs - this.#needSince < rank * RANK_MS || !this.#mayBegin(nowMs, wanted)) return false
     return this.#propose(nowMs, wanted)
+  }
+
+  /** With `majority`: whether so many of the view are dead that no other can follow it. Then this node is of no use as it is. */
+  #isLost(nowMs: number): boolean {
+    if (this.#options.onPartition === 'serve') return false
+    const heard = this.#peers.heard(nowMs).map(({ member }) => member)
+    if (!isLost(this.view, heard)) return false
+    this.hasLeft = true
+    this.#outbox.event('lost', this.view)
+    return true
   }
 
   leave(nowMs: number): void {
@@ -267,9 +277,9 @@ export class Membership {
 
   /** A node without a view joins the one that there is, or waits for others before it begins one. */
   #mayBegin(nowMs: number, wanted: readonly Member[]): boolean {
-    const leaving = this.#peers.leavers(nowMs)
-    const known = this.view.members.filter(({ id }) => has(wanted, id) || has(leaving, id)).length
-    if (this.#options.onPartition === 'majority' && this.hasView && known <= this.view.members.length / 2) return false
+    const present = [...wanted, ...this.#peers.leavers(nowMs)]
+    const isThere = (id: NodeId): boolean => has(present, id)
+    if (this.#options.onPartition === 'majority' && !isQuorum(this.view, isThere, present)) return false
     if (this.hasView || wanted.some(({ id }) => (this.#peers.get(id)?.view.number ?? 0) > 0)) return true
     // Whoever it hears has what it lacks, also while that one still counts on others that are gone.
     if (this.#peers.heard(nowMs).some(({ view, isLeaving }) => view.number > 0 && !isLeaving)) return false
@@ -351,7 +361,7 @@ export class Membership {
   }
 
   /** With `majority`: of every view that may stand, more than half have accepted. */
-  #hasMajorities({ accepts, view: { members } }: Proposal): boolean {
+  #hasMajorities({ accepts, view: { members, leaving } }: Proposal): boolean {
     if (this.#options.onPartition === 'serve') return true
     const answers = [...accepts.values()]
     const last = answers.map(({ installed }) => installed).reduce((a, b) => (isBefore(a.ballot, b.ballot) ? b : a))
@@ -359,9 +369,8 @@ export class Membership {
     const standing = [last, ...answers.flatMap(({ accepted }) => accepted)].filter(
       ({ ballot }) => !isBefore(ballot, last.ballot),
     )
-    return standing.every(
-      ({ members }) => members.length === 0 || members.filter(({ id }) => accepts.has(id)).length > members.length / 2,
-    )
+    const present = [...members, ...leaving]
+    return standing.every((view) => isLost(view, present) || isQuorum(view, (id) => accepts.has(id), present))
   }
 
   #install(nowMs: number, view: View): boolean {
@@ -382,6 +391,21 @@ export class Membership {
   #see(ballot: Ballot): void {
     if (isBefore(this.#seen, ballot)) this.#seen = ballot
   }
+}
+
+/** Whether so many of a view are dead that it cannot be followed by another any more. */
+function isLost({ members }: View, present: readonly Member[]): boolean {
+  return members.filter((member) => !isReplaced(member, present)).length < members.length / 2
+}
+
+/**
+ * Whether no view can follow this one without those who are there, nor can have done: they are more than half of it, or half,
+ * and the others are dead.
+ */
+function isQuorum({ members }: View, isThere: (id: NodeId) => boolean, present: readonly Member[]): boolean {
+  const there = members.filter(({ id }) => isThere(id)).length
+  if (there !== members.length / 2) return there > members.length / 2
+  return members.every((member) => isThere(member.id) || isReplaced(member, present))
 }
 
 function isBefore(a: Ballot, b: Ballot): boolean {

@@ -31,12 +31,19 @@ export interface RecordMap {
   readonly isFull: boolean
 }
 
+/**
+ * `left`: it may close. `lost`: so many of its view are dead that, with `majority`, none can follow it; nothing is served
+ * any more, and it has to begin anew, with another id and without records. `underReplicated`: it acknowledges changes that
+ * have no backup.
+ */
+export type MeshEventName = 'view' | 'underReplicated' | 'left' | 'lost'
+
 /** What a node wants done. */
 export type Effect =
   | { readonly kind: 'send'; readonly to: NodeId; readonly message: Message }
   /** An operation that was given to {@link MeshNode.request} is finished. */
   | { readonly kind: 'outcome'; readonly request: number; readonly outcome: Outcome }
-  | { readonly kind: 'event'; readonly name: 'view' | 'underReplicated' | 'leaseLost' | 'left'; readonly view: View }
+  | { readonly kind: 'event'; readonly name: MeshEventName; readonly view: View }
 
 /**
  * One node of the mesh as a state machine. No timers and no sockets: each call is given the time (monotonic milliseconds

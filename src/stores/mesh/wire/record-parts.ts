@@ -1,7 +1,7 @@
 import type { OperationResult, StoredField } from '../../../core/index.ts'
 import type { Version } from '../../../token/index.ts'
 import type { Delta, Holding } from '../protocol/messages.ts'
-import { decodeRecord, encodeRecord, RecordFormatError } from '../record-codec.ts'
+import { decodeRecord, encodeRecordInPlace, RecordFormatError } from '../record-codec.ts'
 import { type Reader, WireFormatError, type Writer } from './bytes.ts'
 import { FRAME_BYTES_MAX, ID_BYTES_MAX } from './limits.ts'
 
@@ -14,7 +14,7 @@ const FLAG_PENDING = 1
 const FLAG_USER = 2
 
 export function writeHolding(writer: Writer, holding: Holding): void {
-  const bytes = encodeRecord(holding)
+  const bytes = encodeRecordInPlace(holding)
   writer.count(bytes.length)
   writer.bytes(bytes)
 }
