@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 
 const BENCHES: Readonly<Record<string, () => Promise<{ run(options: BenchOptions): Promise<void> }>>> = {
   redis: () => import('./redis.ts'),
+  cookie: () => import('./cookie.ts'),
   hops: () => import('./hops.ts'),
   'mesh-memory': () => import('./mesh-memory.ts'),
   replication: () => import('./replication.ts'),

@@ -6,6 +6,7 @@ import {
   type TokenCodec,
   type Version,
 } from '../token/index.ts'
+import type { Carried, CarriedSessions } from './carried.ts'
 import type { Policy } from './policy.ts'
 import type { HeaderLine } from './session.ts'
 
@@ -16,18 +17,32 @@ interface CookieState {
   /** Whether others may be given that generation too, so that this one needs an issue of its own. */
   isSuccessor?: boolean
   hint?: Version | undefined
+  carried?: Carried | undefined
   clear?: true
+}
+
+/** Where sessions travel with their clients: who seals them, and the Cookie header of the request. */
+export interface Carriage {
+  readonly sessions: CarriedSessions
+  readonly header: string
 }
 
 /** The cookies of one response, or what stands for them with another carrier, until it takes them. */
 export class ResponseCookies {
   readonly #policy: Pick<Policy, 'cookie' | 'header'>
   readonly #tokens: TokenCodec
+  readonly #carriage: Carriage | undefined
   #state: CookieState = {}
 
-  constructor(policy: Pick<Policy, 'cookie' | 'header'>, tokens: TokenCodec, successor: number | undefined) {
+  constructor(
+    policy: Pick<Policy, 'cookie' | 'header'>,
+    tokens: TokenCodec,
+    successor: number | undefined,
+    carriage?: Carriage,
+  ) {
     this.#policy = policy
     this.#tokens = tokens
+    this.#carriage = carriage
     this.successor = successor
   }
 
@@ -45,8 +60,10 @@ export class ResponseCookies {
     this.#state.isSuccessor = true
   }
 
-  set hint(version: Version) {
-    this.#state.hint = version
+  /** What the client has seen: a session that it carries, or a hint of the version in the store. */
+  set seen({ carried, version }: { carried?: Carried | undefined; version: Version }) {
+    if (carried) this.#state.carried = carried
+    else this.#state.hint = version
   }
 
   /** Replaces all. */
@@ -61,12 +78,16 @@ export class ResponseCookies {
    * @param lifeMs until the session's absolute end
    */
   take(selector: Buffer | undefined, lifeMs: number): HeaderLine[] {
-    const { token, isSuccessor, hint, clear } = this.#state
+    const { token, isSuccessor, hint, carried, clear } = this.#state
     this.#state = {}
     const lines: HeaderLine[] = []
     if (token !== undefined && selector) {
       lines.push(...this.#giving(this.#tokens.encode(selector, token, isSuccessor ? createIssue() : 0), lifeMs))
     } else if (clear) lines.push(...this.#clearing())
+    if (this.#carriage && (carried || clear)) {
+      const { sessions, header } = this.#carriage
+      for (const line of sessions.toSetCookies(carried, header, lifeMs)) lines.push(['set-cookie', line])
+    }
     if (lines.length > 0) lines.push(['cache-control', 'no-store'])
     if (hint) lines.push(this.#hinting(formatVersion(hint), lifeMs))
     return lines

@@ -189,12 +189,7 @@ export class SessionFields {
     }
     const bytes = sizes.reduce((sum, [, size]) => sum + size, 0)
     if (bytes > bytesMax) {
-      const largest = sizes.toSorted((a, b) => b[1] - a[1]).slice(0, 3)
-      const named = largest.map(([name, size]) => `${JSON.stringify(name)} (${size} bytes)`).join(', ')
-      throw new SessionTooLargeError(
-        `the session has ${bytes} bytes, its limit is ${bytesMax} (maxBytes); its largest fields are ${named}`,
-        largest[0]?.[0],
-      )
+      throw new SessionTooLargeError(`the session has ${bytes} bytes, its limit is ${bytesMax} (maxBytes)`, sizes)
     }
     if (names.size > FIELDS_MAX) {
       throw new SessionTooLargeError(

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createKeyRing, createTokenCodec, type TokenCodec } from '../token/index.ts'
+import type { CarriedSessions } from './carried.ts'
 import { SessionInvalidError } from './errors.ts'
 import { EventBus } from './events.ts'
 import { type Policy, type SessionsOptions, toPolicy } from './policy.ts'
@@ -16,6 +17,8 @@ export class Engine<Data extends object> {
   readonly events: EventBus
   readonly tokens: TokenCodec
   readonly store: StoreCalls
+  /** Where the store's sessions travel with their clients. */
+  readonly carrying: CarriedSessions | undefined
   readonly turns: Turns = new Turns()
   readonly #slot = randomBytes(9).toString('base64url')
   #operationCount = 0
@@ -39,9 +42,12 @@ export class Engine<Data extends object> {
       logger,
       deadlineMs: this.policy.deadlineMs,
       absoluteTimeoutMs: this.policy.absoluteTimeoutMs,
+      cookie: this.policy.cookie,
       dropped: (key) => this.events.emit('ended', { key, user: null, reason: 'dropped' }),
       raise: (name, event) => this.events.emit(name, event),
     })
+    this.carrying = store.carried
+    checkCarrying(this.carrying, this.policy)
     this.store = new StoreCalls(store, options.store.name, this.policy.deadlineMs, this.events)
   }
 
@@ -112,6 +118,15 @@ export class Engine<Data extends object> {
       const where = field === undefined ? 'the session' : `session field ${JSON.stringify(field)}`
       throw new SessionInvalidError(`${where} does not fit the schema: ${issue.message}`, field)
     }
+  }
+}
+
+/** @throws TypeError for what a session that travels with its client cannot do */
+function checkCarrying(carrying: CarriedSessions | undefined, policy: Policy): void {
+  if (!carrying) return
+  if (policy.header) throw new TypeError('a sealed session travels in cookies, which a header carrier does not have')
+  if (!carrying.rotates && Number.isFinite(policy.rotateEveryMs)) {
+    throw new TypeError('rotateEvery needs a memory of the token that was used last; give cookieStore its revocations')
   }
 }
 

@@ -12,6 +12,7 @@ export type SojournErrorCode =
   | 'store_timeout'
   | 'store_unavailable'
   | 'unstorable_value'
+  | 'unsupported'
 
 /** Facts that some errors carry besides their code. */
 export interface SojournErrorOptions {
@@ -98,11 +99,19 @@ export class SessionGoneError extends SojournError {
   }
 }
 
+/** Fields that a message names. */
+const NAMED_MAX = 3
+
 /** A field, or the whole session, is larger than its limit; the message names the largest fields. Nothing was written. 413. */
 export class SessionTooLargeError extends SojournError {
   override readonly name: string = 'SessionTooLargeError'
-  constructor(message: string, field?: string) {
-    super('session_too_large', 413, message, { field })
+  /** @param fields the field that is too large; or those of a session, with their bytes, of which the largest are named */
+  constructor(message: string, fields?: string | readonly (readonly [name: string, bytes: number])[]) {
+    const largest = typeof fields === 'object' ? fields.toSorted((a, b) => b[1] - a[1]).slice(0, NAMED_MAX) : []
+    const named = largest.map(([name, bytes]) => `${JSON.stringify(name)} (${bytes} bytes)`).join(', ')
+    super('session_too_large', 413, named === '' ? message : `${message}; its largest fields are ${named}`, {
+      field: typeof fields === 'string' ? fields : largest[0]?.[0],
+    })
   }
 }
 

@@ -1,4 +1,5 @@
 import { createSelector, keyOfSelector } from '../token/index.ts'
+import type { Adoption, Carried } from './carried.ts'
 import { ResponseCookies } from './cookies.ts'
 import type { Engine } from './engine.ts'
 import { type SojournError, SessionGoneError, SessionSupersededError } from './errors.ts'
@@ -23,6 +24,13 @@ export interface Opening {
   readonly key?: string
   readonly generation?: number
   readonly record?: SessionRecord
+  /** What the client carries, and the Cookie header that it sent. */
+  readonly carried?: Carried
+  readonly header?: string
+  /** Whether the client is to be told what it carries now. */
+  readonly isToCarry?: boolean
+  /** Taken over from another library. */
+  readonly adopted?: Adoption
   /** Whether the client sent a token of ours. */
   readonly isPresented?: boolean
   /** The generation to hand out, where the client presented its predecessor. */
@@ -54,6 +62,7 @@ export class Life<Data extends object> {
   #selector: Buffer | undefined
   #key: string | undefined
   #generation: number
+  #carried: Carried | undefined
   /** From then on the token may be rotated: each browser has one issue of it, and its predecessor is not served any more. */
   #rotatesAt: number
   /** From then on a request rotates it. */
@@ -74,7 +83,11 @@ export class Life<Data extends object> {
         ? { kind: 'detached', reason: detached }
         : { kind: 'empty' }
     this.isUnattended = opening.unattended ?? false
-    this.cookies = new ResponseCookies(engine.policy, engine.tokens, opening.successor)
+    this.#carried = opening.carried
+    const { policy, tokens, carrying } = engine
+    const carriage = carrying && { sessions: carrying, header: opening.header ?? '' }
+    this.cookies = new ResponseCookies(policy, tokens, opening.successor, carriage)
+    if (record && opening.isToCarry) this.cookies.seen = { carried: opening.carried, version: record.version }
   }
 
   get kind(): State['kind'] {
@@ -96,6 +109,11 @@ export class Life<Data extends object> {
     return this.#generation
   }
 
+  /** What the client carries, or is to carry. */
+  get carried(): Carried | undefined {
+    return this.#carried
+  }
+
   get meta(): RecordMeta {
     if (this.#state.kind === 'live') return this.#state.record
     const now = this.#openedAt
@@ -111,8 +129,9 @@ export class Life<Data extends object> {
 
   /** Whether this request is to hand out a successor. */
   get rotationIsDue(): boolean {
-    const now = this.#engine.clock.now()
-    if (this.#state.kind !== 'live' || this.cookies.token !== undefined) return false
+    const { clock, carrying } = this.#engine
+    const now = clock.now()
+    if (this.#state.kind !== 'live' || this.cookies.token !== undefined || carrying?.rotates === false) return false
     return now >= this.#rotationIsDueAt && now > this.#rotatesAt
   }
 
@@ -139,11 +158,12 @@ export class Life<Data extends object> {
       ...(this.isUnattended ? { unattended: true } : {}),
       ...parts,
     }
-    const result = await store.call('apply', (store) => store.apply(change))
+    const result = await store.call('apply', (store) => store.apply(change, this.#carried))
+    if (result.outcome === 'applied') this.#carried = result.carried
     if (result.outcome === 'applied' && this.#state.kind === 'live') {
       const used = this.isUnattended ? {} : { lastSeenAt: now, expiresAt }
       this.#state = { kind: 'live', record: { ...this.#state.record, version: result.version, ...used } }
-      this.cookies.hint = result.version
+      this.cookies.seen = result
       const { token } = this.cookies
       if (token !== undefined && this.isUsedSuccessor(token, result.generation)) this.cookies.token = undefined
     }
@@ -159,7 +179,8 @@ export class Life<Data extends object> {
     const user = login?.user ?? null
     const record = { version, user, startedAt: now, createdAt: now, lastSeenAt: now, expiresAt }
     this.#state = { kind: 'live', record }
-    this.cookies.set({ token: generation, hint: version })
+    this.cookies.set({ token: generation })
+    this.cookies.seen = result
     return result
   }
 
@@ -198,6 +219,7 @@ export class Life<Data extends object> {
     this.#selector = createSelector()
     this.#key = keyOfSelector(this.#selector)
     this.#generation = 1
+    this.#carried = undefined
     this.#neverRotated()
     this.cookies.set({})
   }

@@ -1,5 +1,6 @@
 import { compareVersions } from '../token/index.ts'
 import { checkLogin, checkUpdate, computed } from './arguments.ts'
+import type { Adoption } from './carried.ts'
 import { encodeField, type FieldChanges, SessionFields } from './data.ts'
 import type { Engine } from './engine.ts'
 import { SessionSupersededError, SojournError } from './errors.ts'
@@ -90,6 +91,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
   async rotate(): Promise<void> {
     await this.#turn(async () => {
       this.#life.assertAttached()
+      this.#assertCarriable()
       if (this.#life.mayRotate) required(await this.#life.rotate())
     })
   }
@@ -118,6 +120,19 @@ export class OpenSession<Data extends object> implements Session<Data> {
     })
     this.#isSent = true
     return this.#life.takeHeaders()
+  }
+
+  /** Begins a session with what the client had with another library. */
+  async adopt({ data, user }: Adoption): Promise<void> {
+    await this.#turn(async () => {
+      for (const [name, value] of Object.entries(data)) this.#fields.set(name, value)
+      try {
+        await this.#create(user === undefined ? {} : { user })
+      } catch (error) {
+        if (!(error instanceof SojournError) || error.status === 503) throw error
+        await this.#leaveDeadSession() // what does not fit here must not fail every request of its client
+      }
+    })
   }
 
   /** Tells what was assigned after the response had begun and not saved, then and from then on. Call it when the response has ended. */
@@ -185,6 +200,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
       const next = computed(field, compute, value)
       const changes = new Map([[field, encodeField(field, next)]])
       await this.#check(changes, { [field]: next })
+      this.#assertCarriable()
       const result = await this.#life.apply({ fields: changes, ...(changed ? {} : { expect: { field, stamp } }) })
       if (result.outcome === 'conflict') {
         this.#fields.updated(field, result.field)
@@ -215,6 +231,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
     const rotates = how === 'implicit' && this.#life.rotationIsDue
     if (changes.size === 0 && !this.#life.touchIsDue && !rotates) return
     if (changes.size > 0) await this.#check(changes)
+    this.#assertCarriable()
     const result = await (rotates ? this.#life.rotate({ fields: changes }) : this.#life.apply({ fields: changes }))
     if (result.outcome === 'applied') this.#fields.applied(changes, result.version)
     else this.#life.cookies.set({})
@@ -225,7 +242,8 @@ export class OpenSession<Data extends object> implements Session<Data> {
 
   /** A request in flight across a later login, a logout or the first use of its successor must not put its token over the newer cookie. */
   async #withdrawDeadToken(token: number): Promise<void> {
-    const record = await this.#engine.store.call('read', (store) => store.read(this.key))
+    const { carried } = this.#life
+    const record = await this.#engine.store.call('read', (store) => store.read(this.key, carried ? { carried } : {}))
     if (!record || token < record.floor || this.#life.isUsedSuccessor(token, record.generation))
       this.#life.cookies.set({})
   }
@@ -265,7 +283,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
       const now = clock.now()
       const end = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS }
       const generation = this.#life.isUnattended ? {} : { generation: this.#life.generation }
-      const result = await store.call('end', (store) => store.end({ ...end, ...generation }))
+      const result = await store.call('end', (store) => store.end({ ...end, ...generation }, this.#life.carried))
       if (result === 'superseded') throw new SessionSupersededError()
       if (result === 'ended') events.emit('ended', { key, user, reason })
     }
@@ -288,6 +306,11 @@ export class OpenSession<Data extends object> implements Session<Data> {
   async #check(changes: FieldChanges, replaced: object = {}, fields: FieldChanges | 'all' = changes): Promise<void> {
     this.#fields.checkSize(changes, this.#engine.policy.bytesMax)
     await this.#engine.assertValid(() => ({ ...this.#fields.toObject(), ...replaced }), fields)
+  }
+
+  /** What travels with its client can change only while the client is still to be told. */
+  #assertCarriable(): void {
+    if (this.#engine.carrying) this.#assertNotSent('a change of a session that travels with its client')
   }
 
   #assertNotSent(what: string): void {

@@ -1,14 +1,15 @@
 import { compareVersions, keyOfSelector, parseVersion, readCookies, type Version } from '../token/index.ts'
+import type { Carried } from './carried.ts'
 import type { Engine } from './engine.ts'
 import { SessionSupersededError, type SojournError } from './errors.ts'
 import { fitted } from './fitting.ts'
 import { judgeGeneration } from './generation.ts'
-import type { Opening } from './life.ts'
+import type { Applied, Opening } from './life.ts'
 import { OpenSession } from './open-session.ts'
 import { endOf, nextEnd, type Policy } from './policy.ts'
 import type { SessionRecord } from './record.ts'
 import { headerOf, labelOf, type RequestLike } from './request.ts'
-import type { Change, ChangeResult } from './store.ts'
+import type { Change, ChangeResult, ReadOptions } from './store.ts'
 import { encodeUse, USE_FIELD, useOf, withoutReserved } from './use.ts'
 
 const SUPERSEDED = (): SojournError => new SessionSupersededError()
@@ -21,6 +22,8 @@ interface Presented {
   readonly issue: number
   readonly isOfSigner: boolean
   readonly request: RequestLike
+  /** Where sessions travel with their clients: what came with the token. */
+  readonly carriage: { readonly carried?: Carried; readonly header?: string }
 }
 
 /** Finds out what a client may open. */
@@ -33,27 +36,35 @@ export class Opener<Data extends object> {
 
   /** What a request's cookies open. */
   async open(request: RequestLike): Promise<Opening> {
-    const { policy, tokens, events } = this.#engine
+    const { policy, tokens, events, carrying } = this.#engine
     const { token, hint } = carriedBy(request, policy)
-    if (token === undefined) return this.#blank({})
+    const header = (carrying && headerOf(request.headers, 'cookie')) ?? ''
+    if (token === undefined) return this.#blankOrAdopted(header)
 
     const reading = tokens.read(token)
     if (reading.kind !== 'valid') {
       events.emit('tokenRefused', { reason: reading.kind })
       return this.#blank({})
     }
-    const presented = { ...reading, key: keyOfSelector(reading.selector), request }
-    const seen = hint === undefined ? undefined : parseVersion(hint)
-    const opening = await this.#judge(presented, await this.#read(presented.key, seen))
-    return (await fitted(this.#engine, opening)) ?? this.#blank({ isPresented: true })
+    const key = keyOfSelector(reading.selector)
+    const carriage = carrying?.read(key, reading.generation, header)
+    if (carriage && carriage.kind !== 'valid') {
+      if (carriage.kind !== 'none') events.emit('tokenRefused', { reason: carriage.kind })
+      return this.#blank(carriage.kind === 'unknownSecret' ? {} : { isPresented: true, header })
+    }
+    const presented = { ...reading, key, request, carriage: carriage ? { carried: carriage.carried, header } : {} }
+    // A hint is of another store where the session is in its cookie.
+    const seen = hint === undefined || carriage ? undefined : parseVersion(hint)
+    const opening = await this.#judge(presented, await this.#read(presented.key, seen, carriage))
+    return (await fitted(this.#engine, opening)) ?? this.#blank({ isPresented: true, header })
   }
 
   async #judge(presented: Presented, stored: SessionRecord | undefined): Promise<Opening> {
-    if (!stored) return this.#blank({ isPresented: true })
+    if (!stored) return this.#blankFor(presented)
     const { key, selector, generation, isOfSigner } = presented
     const record = withoutReserved(stored)
     const initial = await this.#engine.initialFor(record.fields)
-    const opening: Opening = { initial, isPresented: true, selector, key, generation, record }
+    const opening: Opening = { ...presented.carriage, initial, isPresented: true, selector, key, generation, record }
     switch (judgeGeneration(record, generation, this.#engine.clock.now())) {
       case 'current':
         return this.#current(presented, stored, { ...opening, isCurrent: true, isOfSigner })
@@ -76,15 +87,15 @@ export class Opener<Data extends object> {
     const now = clock.now()
     const graceEndsAt = now + policy.graceMs
     const use = encodeUse({ generation, issue: 0, label: this.#labelOf(presented) })
-    const result = await this.#apply(record, now, {
+    const result = await this.#apply(presented, record, now, {
       generation,
       confirm: { generation, graceEndsAt },
       fields: new Map([[USE_FIELD, use]]),
     })
-    if (result.outcome !== 'applied') return this.#lost(record.key, result)
+    if (result.outcome !== 'applied') return this.#lost(presented, result)
     const used = { ...record, generation, version: result.version, lastSeenAt: now, retired: [graceEndsAt] }
     const isPending = result.pending && result.generation === generation
-    return { ...opening, record: used, ...(isPending ? { successor: generation + 1 } : {}) }
+    return { ...opening, ...carriedIn(result), record: used, ...(isPending ? { successor: generation + 1 } : {}) }
   }
 
   /**
@@ -103,15 +114,17 @@ export class Opener<Data extends object> {
     if (use.issue !== 0 || issue === 0 || generation === stored.floor || now <= settlesAt) return current
 
     const settled = encodeUse({ generation, issue, label: this.#labelOf(presented) })
-    const result = await this.#apply(stored, now, {
+    const result = await this.#apply(presented, stored, now, {
       generation,
       expect: { field: USE_FIELD, stamp: field?.stamp ?? null },
       fields: new Map([[USE_FIELD, settled]]),
     })
-    if (result.outcome === 'conflict') return this.#judge(presented, await this.#read(presented.key))
-    if (result.outcome !== 'applied') return this.#lost(stored.key, result)
+    if (result.outcome === 'conflict') {
+      return this.#judge(presented, await this.#read(presented.key, undefined, presented.carriage))
+    }
+    if (result.outcome !== 'applied') return this.#lost(presented, result)
     const record = { ...withoutReserved(stored), version: result.version, lastSeenAt: now }
-    return { ...current, record }
+    return { ...current, ...carriedIn(result), record }
   }
 
   async #stolen(presented: Presented, stored: SessionRecord, opening: Opening): Promise<Opening> {
@@ -121,10 +134,11 @@ export class Opener<Data extends object> {
     this.#engine.events.emit('stolen', { key, user: stored.user, generation, presentedBy, heldBy })
     if (this.#engine.policy.onStolen === 'report') return { ...opening, isCurrent: false }
     await new OpenSession(this.#engine, { ...opening, unattended: true }).end('stolen')
-    return this.#blank({ isPresented: true })
+    return this.#blankFor(presented)
   }
 
   #apply(
+    { carriage }: Presented,
     { key, startedAt }: SessionRecord,
     now: number,
     parts: Pick<Change, 'generation' | 'confirm' | 'expect' | 'fields'>,
@@ -133,13 +147,24 @@ export class Opener<Data extends object> {
     return turns.run(key, () => {
       const expiresAt = nextEnd(policy, now, startedAt)
       const change = { key, operation: this.#engine.nextOperation(), now, expiresAt, ...parts }
-      return store.call('apply', (store) => store.apply(change))
+      return store.call('apply', (store) => store.apply(change, carriage.carried))
     })
   }
 
   /** A login, or an end, came in between. */
-  #lost(key: string, { outcome }: ChangeResult): Promise<Opening> {
-    return this.#blank(outcome === 'superseded' ? { key, detached: SUPERSEDED } : { isPresented: true })
+  #lost(presented: Presented, { outcome }: ChangeResult): Promise<Opening> {
+    if (outcome === 'superseded') return this.#blank({ key: presented.key, detached: SUPERSEDED })
+    return this.#blankFor(presented)
+  }
+
+  #blankFor({ carriage: { header } }: Presented): Promise<Opening> {
+    return this.#blank({ isPresented: true, ...(header === undefined ? {} : { header }) })
+  }
+
+  /** A client without a token of ours may have a session of another library. */
+  #blankOrAdopted(header: string): Promise<Opening> {
+    const adopted = this.#engine.carrying?.adopt?.(header)
+    return this.#blank(adopted ? { adopted, header } : {})
   }
 
   #labelOf({ request }: Presented): string {
@@ -157,15 +182,25 @@ export class Opener<Data extends object> {
     return record && withoutReserved(record)
   }
 
-  async #read(key: string, seen?: Version): Promise<SessionRecord | undefined> {
+  async #read(
+    key: string,
+    seen?: Version,
+    { carried }: Pick<ReadOptions, 'carried'> = {},
+  ): Promise<SessionRecord | undefined> {
     const { store, clock, policy, events } = this.#engine
     this.#engine.assertOpen()
-    const record = await store.call('read', (store) => store.read(key, seen ? { atLeast: seen } : undefined))
+    const record = await store.call('read', (store) =>
+      store.read(key, { ...(seen ? { atLeast: seen } : {}), ...(carried ? { carried } : {}) }),
+    )
     if (!record && seen) events.emit('stale', { key, seen, stored: null })
     if (!record || endOf(policy, record) <= clock.now()) return undefined
     if (seen && compareVersions(seen, record.version) > 0) events.emit('stale', { key, seen, stored: record.version })
     return record
   }
+}
+
+function carriedIn({ carried }: Applied): Pick<Opening, 'carried' | 'isToCarry'> {
+  return carried ? { carried, isToCarry: true } : {}
 }
 
 /** Token and hint, as sent. */

@@ -3,6 +3,7 @@ import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
 import { Engine } from './engine.ts'
 import { SessionGoneError, SessionSupersededError, SojournError } from './errors.ts'
 import type { SessionEventName, SessionListener } from './events.ts'
+import { TOMBSTONE_MS } from './limits.ts'
 import { OpenSession } from './open-session.ts'
 import { Opener } from './opener.ts'
 import { endOf, type SessionsOptions } from './policy.ts'
@@ -59,7 +60,7 @@ export interface Sessions<Data extends object> {
   /** To be called when the response has ended: raises `lateChange` for what was assigned after the commit and not saved. */
   finish(session: Session<Data>): void
 
-  /** Reads a session outside a request; no use by the visitor. */
+  /** Reads a session outside a request; no use by the visitor. One that travels in a cookie is nowhere else: `undefined`. */
   get(key: string): Promise<SessionView<Data> | undefined>
 
   /** {@link Session.update} outside a request. Its idle timeout goes on. @throws SessionGoneError when there is none */
@@ -69,8 +70,21 @@ export interface Sessions<Data extends object> {
     compute: (value: Data[Name]) => Data[Name],
   ): Promise<Data[Name]>
 
-  /** Ends a session on every node. Resolves whether there was one. */
+  /**
+   * Ends a session on every node. Resolves whether there was one; of a session that travels in a cookie, whether it was
+   * not ended before.
+   */
   revoke(key: string): Promise<boolean>
+
+  /**
+   * Ends every session in which this user is logged in, on every node.
+   *
+   * @throws SojournError `unsupported` where the store cannot
+   */
+  revokeUser(user: string): Promise<void>
+
+  /** Ends every session on every node, as after a leak. @throws SojournError `unsupported` where the store cannot */
+  revokeAll(): Promise<void>
 
   /** Listens; the result stops it. */
   on<Name extends SessionEventName>(name: Name, listener: SessionListener<Name>): () => void
@@ -124,7 +138,9 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async open(request: RequestLike): Promise<Session<Data>> {
-    const session = new OpenSession(this.#engine, await this.#opener.open(request))
+    const opening = await this.#opener.open(request)
+    const session = new OpenSession(this.#engine, opening)
+    if (opening.adopted) await session.adopt(opening.adopted)
     this.#ofRequest.set(request, session)
     this.#warnOfPlainHttp(request)
     return session
@@ -171,10 +187,25 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async revoke(key: string): Promise<boolean> {
+    if (this.#engine.carrying) return this.#revokeUnseen(key)
     const record = await this.#opener.read(key)
     if (!record) return false
     await new OpenSession(this.#engine, { key, record, initial: {}, unattended: true }).end('revoked')
     return true
+  }
+
+  async revokeUser(user: string): Promise<void> {
+    await this.#engine.store.call('endUser', async (store) => {
+      if (!store.endUser) throw unsupported('end the sessions of a user')
+      await store.endUser(user, this.#engine.clock.now())
+    })
+  }
+
+  async revokeAll(): Promise<void> {
+    await this.#engine.store.call('endAll', async (store) => {
+      if (!store.endAll) throw unsupported('end all sessions at once')
+      await store.endAll(this.#engine.clock.now())
+    })
   }
 
   on<Name extends SessionEventName>(name: Name, listener: SessionListener<Name>): () => void {
@@ -229,12 +260,26 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
     )
   }
 
+  async #revokeUnseen(key: string): Promise<boolean> {
+    const { store, clock, events } = this.#engine
+    const now = clock.now()
+    const end = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS }
+    const result = await store.call('end', (store) => store.end(end))
+    if (result === 'ended') events.emit('ended', { key, user: null, reason: 'revoked' })
+    return result === 'ended'
+  }
+
   async #unattended(key: string): Promise<OpenSession<Data>> {
+    if (this.#engine.carrying) throw unsupported('reach a session outside a request of its client')
     const record = await this.#opener.read(key)
     if (!record) throw new SessionGoneError()
     const initial = await this.#engine.initial()
     return new OpenSession(this.#engine, { key, generation: record.generation, record, initial, unattended: true })
   }
+}
+
+function unsupported(what: string): SojournError {
+  return new SojournError('unsupported', 501, `this store cannot ${what}`)
 }
 
 function asOpen<Data extends object>(session: Session<Data>): OpenSession<Data> {

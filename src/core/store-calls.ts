@@ -52,7 +52,8 @@ export class StoreCalls {
     } catch (reason) {
       isGivenUp = true
       const error = toSojournError(this.#name, reason)
-      this.#events.emit('storeFailed', { call: name, error })
+      // a session that is too large, and what a store cannot do, are no failures of it
+      if (error.status === 503) this.#events.emit('storeFailed', { call: name, error })
       throw error
     } finally {
       this.#underWay.delete(work)

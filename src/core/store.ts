@@ -1,4 +1,5 @@
-import type { KeyRing, Version } from '../token/index.ts'
+import type { CookiePolicy, KeyRing, Version } from '../token/index.ts'
+import type { Carried, CarriedSessions } from './carried.ts'
 import type { SessionEvents, StoreEventName } from './events.ts'
 import type { SessionRecord, StoredField, Tombstone } from './record.ts'
 
@@ -55,7 +56,14 @@ export type EndResult = 'ended' | 'gone' | 'superseded'
 /** What came of a {@link Change}. */
 export type ChangeResult =
   /** Done; so is a repetition of a change that was applied before, with the version of that time. `generation` and `pending` are the record's now. */
-  | { readonly outcome: 'applied'; readonly version: Version; readonly generation: number; readonly pending: boolean }
+  | {
+      readonly outcome: 'applied'
+      readonly version: Version
+      readonly generation: number
+      readonly pending: boolean
+      /** What the client is to carry from now on; from a store that has {@link Store.carried}. */
+      readonly carried?: Carried
+    }
   /** No such session: ended, timed out or never there. */
   | { readonly outcome: 'gone' }
   /** `expect` did not hold; `field` is the present one, if there is one. */
@@ -80,13 +88,25 @@ export interface Store {
   read(key: string, options?: ReadOptions): Promise<SessionRecord | undefined>
 
   /** Applies a change. The rules are `applyChange` in `change.ts`; a store that has its own (a script) is tested against it. */
-  apply(change: Change): Promise<ChangeResult>
+  apply(change: Change, carried?: Carried): Promise<ChangeResult>
 
   /** Ends a session and leaves the tombstone, at once as one step. Ending twice succeeds: the second answers `gone`. */
-  end(end: End): Promise<EndResult>
+  end(end: End, carried?: Carried): Promise<EndResult>
 
   /** Puts in a whole record if there is none or an older one, and no tombstone; or a tombstone. For handover, repair and moving between stores. */
   install(whole: SessionRecord | Tombstone): Promise<void>
+
+  /**
+   * The power of a store whose sessions travel with their clients: `read`, `apply` and `end` are given what the client
+   * presented. Default: the store keeps the sessions.
+   */
+  readonly carried?: CarriedSessions
+
+  /** The power to end every session of a user that began before `now`. Default: `revokeUser` is refused as `unsupported`. */
+  endUser?(user: string, now: number): Promise<void>
+
+  /** The power to end every session that began before `now`. Default: `revokeAll` is refused as `unsupported`. */
+  endAll?(now: number): Promise<void>
 
   /** Rejects while the store cannot serve. For probes. */
   check(): Promise<void>
@@ -102,6 +122,8 @@ export interface Store {
 export interface ReadOptions {
   /** The client has seen this version: an older copy will not do. A store that has only one copy ignores it. */
   readonly atLeast?: Version
+  /** What the client carries; given to a store that has {@link Store.carried}, which knows no session without it. */
+  readonly carried?: Carried
 }
 
 /** What a store function such as `redisStore()` returns: a description that opens nothing. */
@@ -123,6 +145,8 @@ export interface StoreContext {
   readonly deadlineMs: number
   /** No session outlives its creation or last login by more, in milliseconds; may be `Infinity`. */
   readonly absoluteTimeoutMs: number
+  /** How the cookies of these sessions are set. */
+  readonly cookie: CookiePolicy
   /** Tells that the store dropped a session by itself before its time, as memory does under pressure. */
   dropped(key: string): void
   /** Raises an event that is about the store and no session. */

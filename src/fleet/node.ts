@@ -41,7 +41,7 @@ await runProgram<DemoNodeSettings>(async ({ name, port, settings: { store } }, s
       await sessions.close()
     },
     abandon() {
-      if (store.name === 'sqlite' && store.temporary !== undefined) {
+      if ('temporary' in store && store.temporary !== undefined) {
         rmSync(store.temporary, { recursive: true, force: true, maxRetries: 3 })
       }
     },
@@ -55,6 +55,11 @@ async function toStore(store: FleetStore, node: string): Promise<{ definition: S
       return { definition: memoryStore() }
     case 'mesh':
       return (await import('./watched-mesh.ts')).watchedMesh(node, store.ports)
+    case 'cookie': {
+      const { sqliteStore } = await import('../stores/sqlite/index.ts')
+      const { cookieStore } = await import('../stores/cookie/index.ts')
+      return { definition: cookieStore({ revocations: sqliteStore({ path: store.path }) }) }
+    }
     case 'sqlite':
       return { definition: (await import('../stores/sqlite/index.ts')).sqliteStore({ path: store.path }) }
     case 'redis': {

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { type Child, startChild, toSibling } from './child.ts'
 import type { RedisKeeperSettings } from './redis-keeper.ts'
 
-export const FLEET_STORES = ['mesh', 'sqlite', 'redis', 'memory'] as const
+export const FLEET_STORES = ['mesh', 'sqlite', 'redis', 'cookie', 'memory'] as const
 
 /** Which store a fleet runs on. */
 export type FleetStoreName = (typeof FLEET_STORES)[number]
@@ -19,6 +19,8 @@ export type FleetStore =
   | { readonly name: 'memory' }
   /** `temporary` is a folder that the last process to go removes. */
   | { readonly name: 'sqlite'; readonly path: string; readonly temporary?: string }
+  /** The client has the session; the file remembers which have ended. */
+  | { readonly name: 'cookie'; readonly path: string; readonly temporary?: string }
   | { readonly name: 'redis'; readonly url: string; readonly keyPrefix: string }
   /** The port on which each node listens for the others, by the node's name. */
   | { readonly name: 'mesh'; readonly ports: Readonly<Record<string, number>> }
@@ -62,21 +64,28 @@ export async function openFleetStore(options: FleetStoreOptions): Promise<OpenFl
       return toOpen({ name: 'mesh', ports }, 'replicated between the nodes')
     }
     case 'sqlite':
-      return openSqlite(options)
+      return openFile(options, 'sqlite', 'sessions.db', 'in')
+    case 'cookie':
+      return openFile(options, 'cookie', 'ends.db', 'sealed in cookies; which have ended, in')
     case 'redis':
       return openRedis(options)
   }
 }
 
-async function openSqlite({ folder }: FleetStoreOptions): Promise<OpenFleetStore> {
+async function openFile(
+  { folder }: FleetStoreOptions,
+  name: 'sqlite' | 'cookie',
+  file: string,
+  words: string,
+): Promise<OpenFleetStore> {
   if (folder !== undefined) {
     await mkdir(folder, { recursive: true })
-    const path = join(folder, 'sessions.db')
-    return toOpen({ name: 'sqlite', path }, `in ${path}`)
+    const path = join(folder, file)
+    return toOpen({ name, path }, `${words} ${path}`)
   }
   const temporary = await makeFolder()
-  const path = join(temporary, 'sessions.db')
-  return toOpen({ name: 'sqlite', path, temporary }, `in ${path}`, () => removeFolder(temporary))
+  const path = join(temporary, file)
+  return toOpen({ name, path, temporary }, `${words} ${path}`, () => removeFolder(temporary))
 }
 
 async function openRedis({ redisUrl, onOutput }: FleetStoreOptions): Promise<OpenFleetStore> {

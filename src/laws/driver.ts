@@ -91,6 +91,15 @@ export class Driver {
     return answer
   }
 
+  /** What is asked of a node fails with this code. */
+  async refused(node: number, control: Control, code: string): Promise<void> {
+    const response = await fetch(`${this.node(node).url}/control`, { method: 'POST', body: JSON.stringify(control) })
+    const answer: unknown = await response.json()
+    const seen =
+      !response.ok && typeof answer === 'object' && answer !== null && 'code' in answer ? answer.code : 'done'
+    this.expectEqual(seen, code, `the answer to ${control.do}`)
+  }
+
   async controlAll(control: Control): Promise<unknown[]> {
     return Promise.all(this.fleet.nodes.map((_, node) => this.control(node, control)))
   }

@@ -1,3 +1,4 @@
+import { cookieExcuses, revocableCookieExcuses } from './cookie-excuses.ts'
 import { type Driver, lawTest } from './driver.ts'
 import type { LawExcuse } from './fleet.ts'
 
@@ -51,10 +52,15 @@ const memoryExcuses: readonly LawExcuse[] = [
   },
 ]
 
+/** Names of Sojourn's stores in `docs/laws.md`. */
+export type LawStore = 'memory' | 'sqlite' | 'redis' | 'mesh' | 'cookie' | 'cookie with revocations'
+
 /** What each of Sojourn's stores does not keep. `docs/laws.md` has it as a table. */
-export const storeExcuses: Readonly<Record<'memory' | 'sqlite' | 'redis' | 'mesh', readonly LawExcuse[]>> = {
+export const storeExcuses: Readonly<Record<LawStore, readonly LawExcuse[]>> = {
   memory: memoryExcuses,
   sqlite: [],
   redis: [],
   mesh: [],
+  cookie: cookieExcuses,
+  'cookie with revocations': revocableCookieExcuses,
 }

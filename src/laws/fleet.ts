@@ -29,6 +29,8 @@ export interface FleetNode {
 /** A law that a store does not keep, why, and the test of what it does instead. */
 export interface LawExcuse {
   readonly law: LawNumber
+  /** The tests of the law that are excused, by their ids. Default: all. */
+  readonly tests?: readonly string[]
   /** Why the store cannot keep it, as a sentence of `docs/laws.md`. */
   readonly why: string
   /** What happens instead, proven. */

@@ -1,4 +1,5 @@
 import { type Driver, lawTest, upTo } from './driver.ts'
+import { drawSchedules } from './honest-client.ts'
 import type { LawTest } from './law.ts'
 
 const FIELDS = 50
@@ -128,6 +129,29 @@ export const updateLaws: readonly LawTest[] = [
     await d.ask(visitor, 1, ['increment', 'count'])
     await expectData(d, visitor, { last: 3, count: 5 })
   }),
+
+  lawTest(2, 'late-answers', 'writes from before a rotation that answer after it are kept, too', [], async (d) => {
+    const visitor = await d.visitorWith(['login', 'ada'])
+    const slow = await d.held(visitor, 0, (barrier) => ({
+      steps: [
+        ['set', 'a', 1],
+        ['meet', barrier],
+        ['set', 'b', 1],
+      ],
+    }))
+    await d.ask(visitor, 1, ['rotate'])
+    await d.ask(visitor, 1, ['set', 'c', 1])
+    d.ok(await slow.release())
+    await expectData(d, visitor, { a: 1, b: 1, c: 1 })
+  }),
+
+  lawTest(
+    2,
+    'honest-clients',
+    'clients whose answers are lost, aborted, reordered and parallel lose no acknowledged increment',
+    [],
+    (d) => drawSchedules(d, 'updates'),
+  ),
 
   lawTest(2, 'outside-a-request', 'update() outside a request loses no increment of one inside', [], async (d) => {
     const visitor = await d.visitorWith(['set', 'count', 0])

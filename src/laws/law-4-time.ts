@@ -17,7 +17,7 @@ export const timeLaws: readonly LawTest[] = [
       const { key } = await d.look(visitor, 0)
       for (const n of upTo(4)) {
         await d.turnClock(28 * MINUTE)
-        d.expectEqual((await d.look(visitor, n)).user, 'ada', `the user after 28 idle minutes, use ${n}`)
+        d.expectEqual((await d.ask(visitor, n)).user, 'ada', `the user after 28 idle minutes, use ${n}`)
       }
       await d.turnClock(LAW_TIMES.idleMs)
       await d.expectDead(visitor, 'the idle timeout after the last use')
@@ -37,17 +37,17 @@ export const timeLaws: readonly LawTest[] = [
       const uses = (LAW_TIMES.absoluteMs - HOUR) / (20 * MINUTE)
       for (const n of upTo(uses)) {
         await d.turnClock(20 * MINUTE)
-        d.expect(!(await d.look(visitor, n)).isNew, `a session in use was gone after ${(n + 1) * 20} minutes`)
+        d.expect(!(await d.ask(visitor, n)).isNew, `a session in use was gone after ${(n + 1) * 20} minutes`)
       }
       const other = await visitor.copy()
       await d.ask(visitor, 0, ['login', 'ada'])
       for (const n of upTo(uses)) {
         await d.turnClock(20 * MINUTE)
-        d.expectEqual((await d.look(visitor, n)).user, 'ada', `the user ${(n + 1) * 20} minutes after login`)
+        d.expectEqual((await d.ask(visitor, n)).user, 'ada', `the user ${(n + 1) * 20} minutes after login`)
       }
       for (const n of upTo(3)) {
         await d.turnClock(20 * MINUTE)
-        await d.look(visitor, n)
+        await d.ask(visitor, n)
       }
       await d.expectDead(visitor, 'the absolute timeout after the login')
       await d.expectDead(other, 'the absolute timeout after the creation')

@@ -27,6 +27,7 @@ async function load(driver: Driver): Promise<{ stop(): Promise<Tally[]>; acknowl
     for (let node = n; !state.isStopped; node += 1) {
       try {
         const answer = await (await tally.visitor.send(node, [['increment', 'count']])).answer
+        await tally.visitor.keep(answer)
         if (answer.status === 200) tally.acknowledged += 1
         else tally.unknown += 1
         total += 1
@@ -85,7 +86,7 @@ export const lossLaws: readonly LawTest[] = [
       const answered = slow.release()
       await d.look(visitor, 0) // the release has arrived
       await d.node(0).stop?.()
-      d.ok(await answered)
+      await visitor.keep(d.ok(await answered))
       const rest = upTo(d.nodes).slice(1)
       for (const node of rest)
         d.expectEqual((await d.look(visitor, node)).data, { a: 1, b: 2 }, 'the data after a stop')

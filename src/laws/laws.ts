@@ -43,7 +43,7 @@ export interface ProofOptions {
 export function lawsFor({ fleet, excuses = [], partial = false }: ProofOptions): readonly LawTest[] {
   const chosen: LawTest[] = excuses.map(({ refusal }) => refusal)
   for (const law of laws) {
-    if (excuses.some((excuse) => excuse.law === law.law)) continue
+    if (excuses.some((excuse) => isExcused(law, excuse))) continue
     const missing = law.needs.find((need) => !meets(fleet, need))
     if (missing === undefined) chosen.push(law)
     else if (!partial) {
@@ -53,6 +53,10 @@ export function lawsFor({ fleet, excuses = [], partial = false }: ProofOptions):
     }
   }
   return chosen
+}
+
+function isExcused({ law, id }: LawTest, excuse: LawExcuse): boolean {
+  return excuse.law === law && (excuse.tests === undefined || excuse.tests.includes(id))
 }
 
 /** Registers the tests of {@link lawsFor} with a test runner: `test` of node:test, Vitest or Jest. */

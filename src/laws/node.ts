@@ -36,6 +36,8 @@ export interface LawNodeOptions {
   store: StoreDefinition
   /** The same on every node of a fleet. Default: a fixed one, since a law node is no place for secrets. */
   secret?: string
+  /** Whether tokens are rotated every so often; not where the store excuses law 8. Default: `true`. */
+  rotates?: boolean
   /** Makes the sessions; a fault of the engine is injected here. Default: as `createSessions` does. */
   createSessions?: (options: SessionsOptions<LawData>) => Sessions<LawData>
 }
@@ -120,7 +122,7 @@ class Node {
   #store: WatchedStore | undefined
   #clockMs = 0
 
-  constructor({ store, secret = SECRET, createSessions }: LawNodeOptions) {
+  constructor({ store, secret = SECRET, rotates = true, createSessions }: LawNodeOptions) {
     const note = (facts: object, message: string): void => this.#note('log', message, facts)
     const logger = { info: note, warn: note, error: note }
     const clock = { now: () => Date.now() + this.#clockMs }
@@ -130,7 +132,7 @@ class Node {
       secret,
       idleTimeout: LAW_TIMES.idleMs,
       absoluteTimeout: LAW_TIMES.absoluteMs,
-      rotateEvery: LAW_TIMES.rotateEveryMs,
+      rotateEvery: rotates ? LAW_TIMES.rotateEveryMs : Infinity,
       grace: LAW_TIMES.graceMs,
       deadline: DEADLINE_MS,
       clock,
@@ -147,7 +149,8 @@ class Node {
       answer(response, 200, (await this.#control(body as Control)) ?? null)
     } catch (error) {
       this.#note('error', isControl ? 'control' : 'act', error)
-      answer(response, 500, { code: 'law_node', message: inspect(error) })
+      const code = error instanceof SojournError ? error.code : 'law_node'
+      answer(response, 500, { code, message: inspect(error) })
     }
   }
 

@@ -70,7 +70,12 @@ export class Visitor {
 
   /** Value of the cookie that holds the token; the hint's name ends in `-v`. */
   async token(): Promise<string | undefined> {
-    return tokenPair(await this.cookieHeader())?.split('=')[1]
+    return (await this.tokenPair())?.split('=')[1]
+  }
+
+  /** `name=value` of that cookie. */
+  async tokenPair(): Promise<string | undefined> {
+    return (await this.cookieHeader()).split('; ').find((pair) => pair !== '' && isTokenCookie(pair))
   }
 
   async #fetch(node: number, cookie: string, request: ActRequest, signal: AbortSignal): Promise<Answer> {
@@ -85,12 +90,15 @@ export class Visitor {
   }
 }
 
-/** Whether a Set-Cookie header is about the token rather than the hint; a clearing one is, too. */
+/** Whether a Set-Cookie header, or a pair, is about the token rather than the hint or a session that travels beside; a clearing one is, too. */
 export function isTokenCookie(line: string): boolean {
-  return !line.slice(0, line.indexOf('=')).endsWith('-v')
+  return !/-(v|d\d*)$/.test(line.slice(0, line.indexOf('=')))
 }
 
-/** `name=value` of the token in a Cookie header. */
-export function tokenPair(header: string): string | undefined {
-  return header.split('; ').find((pair) => pair !== '' && isTokenCookie(pair))
+/** A Cookie header without the hint. */
+export function withoutHint(header: string): string {
+  return header
+    .split('; ')
+    .filter((pair) => !pair.slice(0, pair.indexOf('=')).endsWith('-v'))
+    .join('; ')
 }

@@ -1,5 +1,7 @@
 import { inspect } from 'node:util'
 import type {
+  Carried,
+  CarriedSessions,
   Change,
   ChangeResult,
   End,
@@ -28,7 +30,8 @@ const CHANGES_MAX = 10_000
 /** The store of a law node: passes everything on, remembers what the store was given, and waits or repeats as planned. */
 export class WatchedStore implements Store {
   readonly plans: ApplyPlan[] = []
-  readonly changes: Change[] = []
+  readonly changes: (readonly [Change, Carried | undefined])[] = []
+  readonly carried?: CarriedSessions
   readonly given: string[] = []
   readonly #store: Store
   readonly #barriers: Barriers
@@ -36,6 +39,7 @@ export class WatchedStore implements Store {
   constructor(store: Store, barriers: Barriers) {
     this.#store = store
     this.#barriers = barriers
+    if (store.carried) this.carried = store.carried
   }
 
   ready(): Promise<void> {
@@ -47,19 +51,19 @@ export class WatchedStore implements Store {
     return options ? this.#store.read(key, options) : this.#store.read(key)
   }
 
-  async apply(change: Change): Promise<ChangeResult> {
-    this.#note('apply', change)
-    if (this.changes.length < CHANGES_MAX) this.changes.push(change)
+  async apply(change: Change, carried?: Carried): Promise<ChangeResult> {
+    this.#note('apply', [change, carried])
+    if (this.changes.length < CHANGES_MAX) this.changes.push([change, carried])
     const plan = this.plans.shift()
     if (plan?.before !== undefined) await this.#barriers.meet(plan.before)
-    const result = await this.#store.apply(change)
+    const result = await this.#store.apply(change, carried)
     if (plan?.after !== undefined) await this.#barriers.meet(plan.after)
-    return plan?.resend ? this.#store.apply(change) : result
+    return plan?.resend ? this.#store.apply(change, carried) : result
   }
 
-  end(end: End): Promise<EndResult> {
-    this.#note('end', end)
-    return this.#store.end(end)
+  end(end: End, carried?: Carried): Promise<EndResult> {
+    this.#note('end', [end, carried])
+    return this.#store.end(end, carried)
   }
 
   install(whole: SessionRecord | Tombstone): Promise<void> {
@@ -77,8 +81,8 @@ export class WatchedStore implements Store {
 
   /** Sends every change of a session that this node has ever sent again: in their order, then the last one first. */
   async replay(key: string): Promise<void> {
-    const changes = this.changes.filter((change) => change.key === key)
-    for (const change of [...changes, ...changes.toReversed()]) await this.#store.apply(change)
+    const changes = this.changes.filter(([change]) => change.key === key)
+    for (const [change, carried] of [...changes, ...changes.toReversed()]) await this.#store.apply(change, carried)
   }
 
   #note(call: string, argument: unknown): void {

@@ -18,7 +18,11 @@ function fromTheSuite(): string {
     ...lawNumbers.map((law) => {
       const cells = stores.map(([, excuses]) => {
         const excuse = excuses.find((each) => each.law === law)
-        return excuse ? `**excused.** ${excuse.why} Proven instead: ${excuse.refusal.title}.` : 'kept'
+        if (!excuse) return 'kept'
+        const kept = excuse.tests
+          ? `kept, but for ${excuse.tests.map((id) => `\`${id}\``).join(', ')}: `
+          : '**excused.** '
+        return `${kept}${excuse.why} Proven instead: ${excuse.refusal.title}.`
       })
       return `| ${law}. ${lawTexts[law].name} | ${cells.join(' | ')} |`
     }),

@@ -22,9 +22,8 @@ console.log(`seed ${seed} (SEED=${seed} runs it again)`)
 export function startLocalFleet(
   count: number,
   store: (node: number) => StoreDefinition,
-  { createSessions }: Pick<LawNodeOptions, 'createSessions'> = {},
+  options: Pick<LawNodeOptions, 'createSessions' | 'rotates'> = {},
 ): Promise<OwnedFleet> {
-  const options = createSessions ? { createSessions } : {}
   return startFleet(count, async (index) => {
     const start = (): Promise<LawNode> => startLawNode({ store: store(index), ...options })
     let node = await start()

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { Redis as Ioredis } from 'ioredis'
 import { createClient } from 'redis'
 import type { StoreDefinition } from '../../src/core/index.ts'
+import { cookieStore } from '../../src/stores/cookie/index.ts'
 import { memoryStore } from '../../src/stores/memory/index.ts'
 import { meshStore, type MeshStoreOptions } from '../../src/stores/mesh/index.ts'
 import { redisStore } from '../../src/stores/redis/index.ts'
@@ -20,6 +21,10 @@ export const storeKinds = [
   'redis by ioredis',
   'sqlite behind',
   'mesh',
+  'cookie',
+  'cookie on sqlite',
+  'cookie on redis',
+  'cookie on mesh',
 ] as const
 
 export function isStoreKind(text: string): text is StoreKind {
@@ -34,6 +39,11 @@ export interface StoreOfKind {
 
 async function close(): Promise<void> {}
 
+/** Sealed sessions whose ends this store remembers; a short lease, so that the many logins of the laws take not too long. */
+export function revocable(revocations: StoreDefinition): StoreDefinition {
+  return cookieStore({ chunks: 2, revocations, lease: '60ms' })
+}
+
 /** @param place path of the file, address of the Redis, or the options of the mesh as JSON */
 export async function openStoreOf(kind: StoreKind, place: string): Promise<StoreOfKind> {
   switch (kind) {
@@ -45,6 +55,14 @@ export async function openStoreOf(kind: StoreKind, place: string): Promise<Store
       return { definition: writeBehind(sqliteStore({ path: place })), close }
     case 'mesh':
       return { definition: meshStore(JSON.parse(place) as MeshStoreOptions), close }
+    case 'cookie':
+      return { definition: cookieStore(), close }
+    case 'cookie on sqlite':
+      return { definition: revocable(sqliteStore({ path: place })), close }
+    case 'cookie on redis':
+      return { definition: revocable(redisStore({ url: place })), close }
+    case 'cookie on mesh':
+      return { definition: revocable(meshStore(JSON.parse(place) as MeshStoreOptions)), close }
     case 'redis by url':
       return { definition: redisStore({ url: place }), close }
     case 'redis by node-redis': {

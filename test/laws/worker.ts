@@ -6,7 +6,7 @@ import { isStoreKind, openStoreOf } from './stores.ts'
 const [kind = '', place = ''] = process.argv.slice(2)
 if (!isStoreKind(kind)) throw new TypeError(`a worker knows no store ${kind}`)
 const store = await openStoreOf(kind, place)
-const node = await startLawNode({ store: store.definition })
+const node = await startLawNode({ store: store.definition, rotates: kind !== 'cookie' })
 process.send?.(node.url)
 process.once('message', () => {
   void node

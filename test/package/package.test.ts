@@ -34,6 +34,7 @@ const PAYS_FOR: Readonly<Record<string, { rooms: readonly string[]; packages: re
   './sqlite': { rooms: ['core', 'token', 'stores/sqlite'], packages: ['cookie', 'devalue'] },
   './redis': { rooms: ['core', 'token', 'stores/redis'], packages: ['cookie', 'devalue'] },
   './mesh': { rooms: ['core', 'token', 'stores/mesh'], packages: ['cookie', 'devalue'] },
+  './cookie': { rooms: ['core', 'token', 'stores/cookie'], packages: ['cookie', 'devalue'] },
   './node': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
   './express': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
   './express/types': { rooms: ['adapters'], packages: [] },
@@ -82,6 +83,7 @@ test('every entry can be imported from the packed package, and exports what is d
   assert.deepEqual(names['./sqlite'], ['sqliteStore'])
   assert.deepEqual(names['./redis'], ['redisStore'])
   assert.deepEqual(names['./mesh'], ['meshStore'])
+  assert.deepEqual(names['./cookie'], ['cookieStore', 'fastifySecureSession', 'ironSession'])
   assert.deepEqual(names['./express'], ['session'])
   assert.deepEqual(names['./fastify'], ['session'])
   assert.deepEqual(names['./testing'], ['createTestClock', 'createTestSessions', 'issue'])

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Store } from '../../src/core/index.ts'
 import { memoryStore, type MemoryStoreOptions } from '../../src/stores/memory/index.ts'
-import { createKeyRing } from '../../src/token/index.ts'
+import { createKeyRing, toCookiePolicy } from '../../src/token/index.ts'
 import { now } from './changes.ts'
 
 /** A store with what it was given. */
@@ -23,6 +23,7 @@ export function makeMemoryStore(options?: MemoryStoreOptions, whenDropped?: (key
     clock,
     logger: { info() {}, warn() {}, error() {} },
     absoluteTimeoutMs: 43_200_000,
+    cookie: toCookiePolicy(),
     deadlineMs: 1_000,
     dropped(key) {
       dropped.push(key)

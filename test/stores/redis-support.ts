@@ -6,7 +6,7 @@ import { Redis as Ioredis } from 'ioredis'
 import { createClient } from 'redis'
 import type { Logger, Store, StoreContext } from '../../src/core/index.ts'
 import { redisStore, type RedisStoreOptions } from '../../src/stores/redis/index.ts'
-import { createKeyRing } from '../../src/token/index.ts'
+import { createKeyRing, toCookiePolicy } from '../../src/token/index.ts'
 
 /** A store that is ready. `close`, or leaving an `await using` block, also ends the client that the store was given. */
 export interface OpenRedisStore extends AsyncDisposable {
@@ -28,6 +28,7 @@ export function makeRedisStore(options: RedisStoreOptions, parts: Partial<StoreC
     clock: { now: Date.now },
     logger: silent,
     absoluteTimeoutMs: 43_200_000,
+    cookie: toCookiePolicy(),
     deadlineMs: 1_000,
     dropped() {},
     raise() {},

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Store, StoreContext } from '../../src/core/index.ts'
 import { sqliteStore, type SqliteStoreOptions } from '../../src/stores/sqlite/index.ts'
-import { createKeyRing } from '../../src/token/index.ts'
+import { createKeyRing, toCookiePolicy } from '../../src/token/index.ts'
 import { temporaryFolder } from '../support/folders.ts'
 
 /** A path of a file that is not there yet, in a folder of its own. */
@@ -19,6 +19,7 @@ export function makeSqliteStore(options: SqliteStoreOptions, parts: Partial<Stor
     clock: { now: Date.now },
     logger: { info() {}, warn() {}, error() {} },
     absoluteTimeoutMs: 43_200_000,
+    cookie: toCookiePolicy(),
     deadlineMs: 1_000,
     dropped() {},
     raise() {},
