@@ -93,7 +93,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
   {
     what: 'a delta holds new fields alone',
     file: 'copies.ts',
-    text: 'base.fields.get(name) !== field',
+    text: '!isSameField(base.fields.get(name), field)',
     replacement: '!base.fields.has(name)',
     wishes: { onPartition: 'serve' },
     seed: 1,

@@ -165,7 +165,7 @@ export const FAULTS_OF_VIEWS: readonly ProtocolFault[] = [
   {
     what: 'an offer that was lost is not made again',
     file: 'handover.ts',
-    text: 'nowMs - offer.sentAtMs >= RESEND_MS',
+    text: 'nowMs - offer.sentAtMs >= OFFER_RESEND_MS',
     replacement: 'false',
     wishes: { onPartition: 'serve' },
     seed: 84,
@@ -213,8 +213,8 @@ export const FAULTS_OF_VIEWS: readonly ProtocolFault[] = [
   {
     what: 'a copy is believed to be there that another owner placed',
     file: 'sureness.ts',
-    text: 'before.isSettled && before.owner(key) === this.owner(key) && before',
-    replacement: 'before.isSettled && before',
+    text: 'before.owner(key) === this.owner(key) && this.hadBefore(key, id)',
+    replacement: 'this.hadBefore(key, id)',
     wishes: { onPartition: 'serve' },
     seed: 2,
   },

@@ -56,7 +56,7 @@ interface Running {
 export class MeshStore implements Store {
   readonly #context: StoreContext
   readonly #policy: MeshPolicy
-  readonly #records: EncodedRecords
+  #records: EncodedRecords
   readonly #asked = new Map<number, Asked>()
   #self: Member
   #running: Promise<Running> | undefined
@@ -78,12 +78,18 @@ export class MeshStore implements Store {
   constructor(context: StoreContext, policy: MeshPolicy) {
     this.#context = context
     this.#policy = policy
-    this.#records = new EncodedRecords({
-      nowMs: context.clock.now(),
-      sessionsMax: policy.maxSessions,
-      bytesMax: policy.maxBytes,
-    })
-    this.#self = { id: randomBytes(8).toString('base64url'), address: policy.address ?? '', zone: policy.zone }
+    this.#records = this.#createRecords()
+    this.#self = this.#createSelf()
+  }
+
+  #createRecords(): EncodedRecords {
+    const { maxSessions, maxBytes } = this.#policy
+    return new EncodedRecords({ nowMs: this.#context.clock.now(), sessionsMax: maxSessions, bytesMax: maxBytes })
+  }
+
+  #createSelf(): Member {
+    const { address = '', zone } = this.#policy
+    return { id: randomBytes(8).toString('base64url'), address, zone }
   }
 
   /** What was started goes on looking for the others where it could not serve in time; the next call waits again. */
@@ -259,7 +265,8 @@ export class MeshStore implements Store {
 
   #ask(operation: Operation): Promise<Outcome> {
     const node = this.#node
-    if (!node || this.#closing) return Promise.reject(closedError())
+    if (this.#closing) return Promise.reject(closedError())
+    if (!node) return Promise.reject(new StoreUnavailableError('this node of the mesh looks for the others'))
     const request = (this.#request += 1)
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
@@ -295,10 +302,35 @@ export class MeshStore implements Store {
     this.#transport?.send(to, message)
   }
 
+  /** What the others of its view knew is gone, and with 'majority' nobody may serve what this node alone knows. */
+  #beginAnew(): void {
+    const before = this.#running
+    this.#running = (async () => {
+      const running = await before
+      if (!running) throw closedError()
+      if (this.#closing) return running
+      this.#node = undefined
+      clearInterval(running.ticker)
+      this.#peers?.close()
+      for (const { settle } of this.#asked.values()) settle({ kind: 'retry' })
+      await running.transport.close()
+      this.#records = this.#createRecords()
+      this.#self = this.#createSelf()
+      return this.#start()
+    })()
+    this.#running.catch((error: unknown) => {
+      if (!this.#closing) this.#context.logger.error({ err: error }, 'the mesh could not begin anew: restart this node')
+    })
+  }
+
   #tell({ name, view }: Extract<Effect, { kind: 'event' }>): void {
     const { logger } = this.#context
     const facts = { members: view.members.map(({ address }) => address) }
     if (name === 'left') this.#left.resolve()
+    if (name === 'lost') {
+      logger.error(facts, 'more than half of the mesh was lost with its sessions: this node begins anew, with none')
+      this.#beginAnew()
+    }
     if (name === 'view') logger.info(facts, 'the mesh has a new view')
     if (name === 'underReplicated' && this.#warnedOf !== view) {
       this.#warnedOf = view

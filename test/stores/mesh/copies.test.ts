@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { applyChange } from '../../../src/core/index.ts'
-import { toDelta } from '../../../src/stores/mesh/protocol/copies.ts'
+import { applyChange, OPERATION_SLOTS_MAX } from '../../../src/core/index.ts'
+import { toDelta, withDelta } from '../../../src/stores/mesh/protocol/copies.ts'
 import { decodeRecord, encodeRecord } from '../../../src/stores/mesh/record-codec.ts'
 import { EncodedRecords } from '../../../src/stores/mesh/records.ts'
 
@@ -46,4 +46,19 @@ test('a record that is in use is not decoded for each who asks, and what replace
   records.set(KEY, next)
   records.clean(next.expiresAt + 60_000)
   assert.equal(records.get(KEY), undefined)
+})
+
+test('a delta carries the last operation alone, and makes of the version before the next one, in the order of its operations', () => {
+  let { next: record } = twoVersions()
+  for (let node = 0; node < OPERATION_SLOTS_MAX + 5; node++) {
+    const operation = { slot: `slot-${node % (OPERATION_SLOTS_MAX + 2)}`, count: node + 1 }
+    const { record: next } = applyChange(record, false, { ...change(0, { a: `"${node}"` }), operation })
+    assert(next)
+    const delta = toDelta(record, next)
+    assert.deepEqual([...(delta?.meta.operations.keys() ?? [])], [operation.slot])
+    const made = delta && withDelta(record, delta)
+    assert.deepEqual(made, next)
+    assert.deepEqual([...(made?.operations.keys() ?? [])], [...next.operations.keys()])
+    record = next
+  }
 })

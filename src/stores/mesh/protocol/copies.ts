@@ -1,13 +1,14 @@
-import { isTombstone, type SessionRecord, type StoredField } from '../../../core/index.ts'
+import { isTombstone, OPERATION_SLOTS_MAX, type SessionRecord, type StoredField } from '../../../core/index.ts'
 import { compareVersions } from '../../../token/index.ts'
 import type { Delta, Holding } from './messages.ts'
 
-/** What a backup lacks: only the fields that changed, where it has the version before. */
+/** What a backup lacks: only the fields and operations that changed, where it has the version before. */
 export function toDelta(base: Holding | undefined, next: Holding): Delta | undefined {
   if (!base || isTombstone(base) || isTombstone(next)) return undefined
-  const { fields, ...meta } = next
+  const { fields, operations, ...meta } = next
   const changed = [...fields].filter(([name, field]) => !isSameField(base.fields.get(name), field))
-  return { base: base.version, meta, fields: new Map(changed) }
+  const added = [...operations].filter(([slot, { count }]) => base.operations.get(slot)?.count !== count)
+  return { base: base.version, meta: { ...meta, operations: new Map(added) }, fields: new Map(changed) }
 }
 
 /** By content: a record that was decoded again has other objects with the same stamps and values. */
@@ -19,7 +20,9 @@ function isSameField(before: StoredField | undefined, after: StoredField): boole
 /** The record that a delta makes of a copy; `undefined` where the copy is another version than the one it builds on. */
 export function withDelta(copy: Holding | undefined, { base, meta, fields }: Delta): SessionRecord | undefined {
   if (!copy || isTombstone(copy) || compareVersions(copy.version, base) !== 0) return undefined
-  return { ...meta, fields: new Map([...copy.fields, ...fields]) }
+  const kept = [...copy.operations].filter(([slot]) => !meta.operations.has(slot))
+  const operations = new Map([...kept, ...meta.operations].slice(-OPERATION_SLOTS_MAX))
+  return { ...meta, operations, fields: new Map([...copy.fields, ...fields]) }
 }
 
 /** Whether it takes more room than what it replaces. An end always takes less. */

@@ -81,7 +81,7 @@ export type Outcome =
 /** A part of a record that changed, for a backup that holds the version before. */
 export interface Delta {
   readonly base: Version
-  /** Everything but the fields. */
+  /** Everything but the fields; of the operations, those that the version before does not have. */
   readonly meta: Omit<SessionRecord, 'fields'>
   readonly fields: ReadonlyMap<string, StoredField>
 }
