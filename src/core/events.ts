@@ -44,6 +44,13 @@ export interface SessionEvents {
   storeFailed: { readonly call: string; readonly error: SojournError }
   /** A node of a mesh and this one do not speak with each other. The log says it too, once in a while. */
   peerRefused: PeerRefusal
+  /** This node of a mesh acknowledges changes that no other node has, since it is alone. Once for each view. */
+  underReplicated: { readonly members: readonly string[] }
+  /**
+   * So many nodes of a mesh with `onPartition: 'majority'` died that nobody may serve what is left of their sessions: this
+   * node begins anew, with none. `members` is the view that is lost, by address.
+   */
+  begunAnew: { readonly members: readonly string[] }
 }
 
 /** Why two nodes of a mesh do not speak with each other. */
@@ -66,7 +73,7 @@ export interface PeerRefusal {
 }
 
 /** Events that a store raises by itself. */
-export type StoreEventName = 'peerRefused'
+export type StoreEventName = 'peerRefused' | 'underReplicated' | 'begunAnew'
 
 /** The names of {@link SessionEvents}. */
 export type SessionEventName = keyof SessionEvents
@@ -81,6 +88,14 @@ const LOGGED: Record<SessionEventName, { level: 'warn' | 'error'; message: strin
   superseded: undefined,
   tokenRefused: undefined,
   peerRefused: undefined, // the mesh logs it, at a bounded rate
+  underReplicated: {
+    level: 'warn',
+    message: 'the mesh acknowledges changes with one copy alone, since this node is alone: its end would lose them',
+  },
+  begunAnew: {
+    level: 'error',
+    message: 'more than half of the mesh was lost with its sessions: this node begins anew, with none',
+  },
   stolen: { level: 'warn', message: 'two clients use one session: a copied token was seen' },
   stale: { level: 'warn', message: 'a client has seen a newer version than the store has: the store lost changes' },
   lateChange: { level: 'warn', message: 'session fields were assigned after the response had begun; call save()' },

@@ -78,7 +78,7 @@ export type Control =
 
 const EVENT_NAMES = [
   'created', 'login', 'ended', 'stolen', 'superseded', 'stale', 'lateChange', 'changeDropped', 'tokenRefused',
-  'invalid', 'storeFailed', 'peerRefused',
+  'invalid', 'storeFailed', 'peerRefused', 'underReplicated', 'begunAnew',
 ] as const satisfies readonly SessionEventName[] // prettier-ignore
 
 const SECRET = 'k3Wq9ZtR7xLm2VbN8pHs5JcYd4GfUa6E'

@@ -42,7 +42,7 @@ export interface Fleet {
 
 const eventNames: readonly SessionEventName[] = [
   'created', 'login', 'ended', 'stolen', 'superseded', 'stale', 'lateChange', 'changeDropped', 'tokenRefused', 'invalid',
-  'storeFailed', 'peerRefused',
+  'storeFailed', 'peerRefused', 'underReplicated', 'begunAnew',
 ] // prettier-ignore
 
 export const secret: string = randomBytes(32).toString('base64url')

@@ -10,14 +10,14 @@ import {
   type SessionRecord,
   type Store,
   type StoreContext,
-  StoreFullError,
   StoreUnavailableError,
   type Tombstone,
 } from '../../core/index.ts'
-import type { Member, Message, NodeId, Operation, Outcome, View } from './protocol/messages.ts'
+import type { Member, Message, NodeId, Operation, Outcome } from './protocol/messages.ts'
 import { createMeshNode } from './protocol/mesh-node.ts'
 import type { Effect, MeshNode } from './protocol/node.ts'
 import { holdersOf } from './protocol/placement.ts'
+import { cannotListen, closedError, unexpected } from './failure.ts'
 import { EncodedRecords } from './records.ts'
 import { type PeersOption, type PeersWatch, watchPeers } from './wire/peers.ts'
 import { findOwnAddress } from './wire/own-address.ts'
@@ -32,13 +32,6 @@ const READY_MS = 10_000
 const REFUSED_MS = 5_000
 /** A node that leaves waits so long for the others to take over what it holds, where `close` gives no other time. */
 const LEAVE_MS = 8_000
-
-const CANNOT_LISTEN: Readonly<Record<string, string>> = {
-  EADDRINUSE:
-    'another process has this port (perhaps this application, started twice); end it, or give meshStore another `listen: { port }`',
-  EADDRNOTAVAIL: 'this machine has no such address; give meshStore a `listen: { host }` that it has, such as 0.0.0.0',
-  EACCES: 'this user may not; give meshStore a `listen: { port }` above 1023',
-}
 
 interface Asked {
   readonly settle: (outcome: Outcome) => void
@@ -69,8 +62,6 @@ export class MeshStore implements Store {
   #request = 0
   #hops = 0
   #hasServed = false
-  /** The view of which it was said that it has too few nodes: once is enough. */
-  #warnedOf: View | undefined
   /** Resolves when it is in a view and holds the leases for it, or closes. */
   readonly #serves = Promise.withResolvers<void>()
   readonly #left = Promise.withResolvers<void>()
@@ -324,46 +315,21 @@ export class MeshStore implements Store {
   }
 
   #tell({ name, view }: Extract<Effect, { kind: 'event' }>): void {
-    const { logger } = this.#context
     const facts = { members: view.members.map(({ address }) => address) }
-    if (name === 'left') this.#left.resolve()
-    if (name === 'lost') {
-      logger.error(facts, 'more than half of the mesh was lost with its sessions: this node begins anew, with none')
-      this.#beginAnew()
-    }
-    if (name === 'view') logger.info(facts, 'the mesh has a new view')
-    if (name === 'underReplicated' && this.#warnedOf !== view) {
-      this.#warnedOf = view
-      logger.warn(
-        facts,
-        'changes are acknowledged with one copy alone, since this node is alone: its end would lose them',
-      )
+    switch (name) {
+      case 'left':
+        return this.#left.resolve()
+      case 'view':
+        return this.#context.logger.info(facts, 'the mesh has a new view')
+      case 'underReplicated':
+        return this.#context.raise('underReplicated', facts)
+      case 'lost':
+        this.#context.raise('begunAnew', facts)
+        return this.#beginAnew()
     }
   }
 }
 
 function withPort(peers: MeshPeers): PeersOption {
   return typeof peers === 'object' && 'dns' in peers ? { port: DEFAULT_PORT, ...peers } : peers
-}
-
-function unexpected(outcome: Outcome): never {
-  if (outcome.kind === 'full')
-    throw new StoreFullError(
-      'the nodes of the mesh that would hold this session have no room for more; raise maxSessions or maxBytes, or add nodes',
-    )
-  const why =
-    outcome.kind === 'underReplicated'
-      ? 'fewer copies than minCopies are alive'
-      : 'its owner could not be asked in time; another node may be failing'
-  throw new StoreUnavailableError(`the mesh did not carry it out: ${why}`)
-}
-
-function closedError(): StoreUnavailableError {
-  return new StoreUnavailableError('this node of the mesh is closed')
-}
-
-function cannotListen({ host, port }: MeshPolicy['listen'], cause: unknown): StoreUnavailableError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-  const why = CANNOT_LISTEN[code] ?? String(cause)
-  return new StoreUnavailableError(`the mesh cannot listen on ${host}:${port}: ${why}`, { cause })
 }
