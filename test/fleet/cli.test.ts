@@ -17,7 +17,7 @@ describe('the command line', () => {
     ['demo --nodes', /--nodes <count>.* value is missing/],
     ['demo --nodes 2 --nodes 3', /--nodes .* not 2 and 3$/m],
     ['demo --port 65536', /--port is a whole number from 0 to 65535, not 65536/],
-    ['demo --store postgres', /--store is one of mesh, sqlite, redis, memory, not postgres/],
+    ['demo --store postgres', /--store is one of mesh, sqlite, redis, cookie, memory, not postgres/],
     ['demo --affinity random', /--affinity is one of owner, ip-hash, round-robin, not random/],
     ['demo --store sqlite --affinity owner', /--affinity owner goes only with --store mesh/],
     ['demo --data folder', /--data goes only with --store sqlite/],

@@ -235,6 +235,9 @@ export class World {
       this.trace?.(() => 'one view again')
       this.isSplit = false
       this.#sides = undefined
+      // Until it is repaired, what one side did is not where it should be.
+      this.crashesToBear = 0
+      this.#awaysToBear = 0
     }
     if (this.now - this.stableSince < REPAIR_MS) return
     this.crashesToBear = this.#bearable
