@@ -16,7 +16,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'if (record.version.incarnation >= incarnation) return record',
     replacement: 'return record',
     wishes: { onPartition: 'serve' },
-    seed: 2,
+    seed: 6,
   },
   {
     what: 'a refused end ends',
@@ -24,7 +24,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: "...(result === 'superseded' ? {} : { next: tombstone })",
     replacement: 'next: tombstone',
     wishes: { onPartition: 'serve' },
-    seed: 2,
+    seed: 4,
   },
   {
     what: 'a live copy wins over a tombstone',
@@ -32,7 +32,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'if (!isTombstone(a)) return b',
     replacement: 'if (!isTombstone(a)) return a',
     wishes: { onPartition: 'serve' },
-    seed: 4,
+    seed: 2,
   },
   {
     what: 'a live copy wins over a tombstone, the other way',
@@ -40,7 +40,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'if (!isTombstone(b)) return a',
     replacement: 'if (!isTombstone(b)) return b',
     wishes: { onPartition: 'serve' },
-    seed: 1,
+    seed: 4,
   },
   {
     what: 'the newer copy wins whole',
@@ -56,7 +56,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'return compareVersions(a.version, b.version) >= 0',
     replacement: 'return compareVersions(a.version, b.version) < 0',
     wishes: { onPartition: 'serve' },
-    seed: 11,
+    seed: 12,
   },
   {
     what: 'fields are merged without their stamps',
@@ -64,7 +64,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'if (!present || compareVersions(field.stamp, present.stamp) > 0) merged',
     replacement: 'merged',
     wishes: { onPartition: 'serve' },
-    seed: 2,
+    seed: 3,
   },
   {
     what: 'fields of the older copy alone are lost',
@@ -80,7 +80,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'const login = newer.floor >= older.floor ? newer : older',
     replacement: 'const login = newer',
     wishes: { onPartition: 'serve' },
-    seed: 2,
+    seed: 28,
   },
   {
     what: 'a delta is applied to any version',
@@ -103,7 +103,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     file: 'copies.ts',
     text: 'return isTombstone(copy) || compareVersions',
     replacement: 'return !isTombstone(copy) && compareVersions',
-    wishes: { onPartition: 'serve', chaos: true },
-    seed: 50,
+    wishes: { onPartition: 'serve', chaos: true, nodes: 3 },
+    seed: 113,
   },
 ]
