@@ -1,6 +1,6 @@
 /**
- * `npm run fuzz -- --target wire --runs 1000000 [--seed N]`: feeds damaged and random bytes to what reads those of strangers.
- * Ends with the first input that it should have refused, and the command that makes it again.
+ * `npm run fuzz -- --target wire|cookie --runs 1000000 [--seed N]`: feeds damaged and random bytes to what reads those of
+ * strangers. Ends with the first input that it should have refused, and the command that makes it again.
  */
 
 import { parseArgs } from 'node:util'
@@ -10,6 +10,7 @@ const RUNS = '1000000'
 
 const targets: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   wire: async () => (await import('../stores/mesh/wire/fuzz.ts')).wireTarget,
+  cookie: async () => (await import('../stores/cookie/mutations.ts')).createCookieTarget(),
 }
 
 const { values } = parseArgs({
@@ -29,7 +30,7 @@ if (!open || !Number.isSafeInteger(seed) || !(runs >= 1)) {
 const target = await open()
 console.log(`fuzzing ${values.target}, seed ${seed}`)
 const startedAt = performance.now()
-const { counts, failure } = fuzz(target, seed, runs)
+const { counts, failure } = await fuzz(target, seed, runs)
 const seconds = Math.round((performance.now() - startedAt) / 1_000)
 const outcomes = [...counts].map(([outcome, count]) => `${count} ${outcome}`).join(', ')
 console.log(`${[...counts.values()].reduce((sum, count) => sum + count, 0)} inputs in ${seconds} s: ${outcomes}`)

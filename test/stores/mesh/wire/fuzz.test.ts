@@ -30,9 +30,9 @@ suite('frames that version 1.0 wrote', () => {
   })
 })
 
-test('damaged frames and garbage are refused or read as some message, within bounds', () => {
+test('damaged frames and garbage are refused or read as some message, within bounds', async () => {
   const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
-  const { counts, failure } = fuzz(wireTarget, seed, 20_000)
+  const { counts, failure } = await fuzz(wireTarget, seed, 20_000)
   console.log(`seed ${seed} (SEED=${seed} runs it again): ${JSON.stringify(Object.fromEntries(counts))}`)
   assert.deepEqual(failure, undefined, `npm run fuzz -- --target wire --runs 1 --seed ${failure?.seed}`)
   for (const outcome of ['refused', 'read', 'of an unknown type', 'cut off']) {
