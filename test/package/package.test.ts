@@ -40,8 +40,8 @@ const PAYS_FOR: Readonly<Record<string, { rooms: readonly string[]; packages: re
   './express/types': { rooms: ['adapters'], packages: [] },
   './fastify': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
   './fastify/types': { rooms: ['adapters'], packages: [] },
-  './affinity': { rooms: ['affinity'], packages: [] },
-  './gateway': { rooms: ['affinity', 'gateway'], packages: ['undici'] },
+  './affinity': { rooms: ['token', 'affinity'], packages: ['cookie'] },
+  './gateway': { rooms: ['token', 'affinity', 'gateway'], packages: ['cookie', 'undici'] },
   './laws': { rooms: ['core', 'token', 'laws'], packages: ['cookie', 'devalue'] },
   './testing': { rooms: ['core', 'token', 'stores/memory', 'testing'], packages: ['cookie', 'devalue'] },
 }
