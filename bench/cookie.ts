@@ -1,4 +1,7 @@
-/** The sealed cookie: what compresses best, what a seal costs beside others, and what a million ended sessions cost. */
+/**
+ * The sealed cookie: what compresses best, what a seal and a whole request cost beside others, and what a
+ * million ended sessions cost.
+ */
 import { createCipheriv, createDecipheriv, createSecretKey, hash, randomBytes } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -10,6 +13,7 @@ import { Envelope } from '../src/stores/cookie/envelope.ts'
 import { encodePayload, type Payload } from '../src/stores/cookie/payload.ts'
 import { createKeyRing, createSelector, createTokenCodec, keyOfSelector, toCookiePolicy } from '../src/token/index.ts'
 import { createBenchData } from './apps/session-data.ts'
+import { compareRequests } from './cookie-requests.ts'
 import { median, toTable } from './load.ts'
 import type { BenchOptions } from './main.ts'
 
@@ -220,7 +224,8 @@ function mapValues<A, B>(record: Readonly<Record<string, A>>, to: (value: A, nam
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, to(value, name)]))
 }
 
-export async function run({ rounds }: BenchOptions): Promise<void> {
+export async function run(options: BenchOptions): Promise<void> {
+  const { rounds } = options
   for (const [name, data] of Object.entries(sessionsOf())) {
     const plain = encodePayload(payloadOf('key', data))
     console.log(
@@ -231,4 +236,6 @@ export async function run({ rounds }: BenchOptions): Promise<void> {
   }
   console.log(`\nWhat a node keeps of ${ENDED.toLocaleString('en')} ended sessions\n`)
   await measureEnds(rounds)
+  console.log('\nWhole requests on Express, the less repetitive session')
+  await compareRequests(options)
 }

@@ -1,15 +1,17 @@
 /**
- * One variant of the Redis benchmark, a process of its own: `app.ts VARIANT REDIS_URL`. Tells its port over IPC, and
- * its CPU time and number of requests whenever it is asked.
+ * One variant of the benchmarks on Express, a process of its own: `app.ts VARIANT [REDIS_URL]`. Tells its port over IPC,
+ * and its CPU time and number of requests whenever it is asked.
  */
 import { RedisStore } from 'connect-redis'
 import express from 'express'
 import expressSession from 'express-session'
+import { getIronSession, type IronSession } from 'iron-session'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createClient } from 'redis'
 import { session } from '../../src/adapters/express.ts'
-import { createSessions } from '../../src/index.ts'
+import { createSessions, memoryStore, type StoreDefinition } from '../../src/index.ts'
+import { cookieStore } from '../../src/stores/cookie/index.ts'
 import { redisStore } from '../../src/stores/redis/index.ts'
 import { type BenchData, createBenchData } from './session-data.ts'
 
@@ -48,23 +50,36 @@ switch (variant) {
     })
     break
   }
-  case 'sojourn': {
-    const sessions = createSessions({ store: redisStore({ url: redisUrl }), secret: SECRET, initial: createBenchData })
-    await sessions.ready()
-    app.use(session(sessions))
+  case 'iron-session': {
+    const sessionOf = (req: express.Request, res: express.Response): Promise<IronSession<BenchData>> =>
+      getIronSession<BenchData>(req, res, { password: SECRET, cookieName: 'iron' })
     app.get('/login', async (req, res) => {
-      await sessions.of(req).login('user-1')
+      const data = await sessionOf(req, res)
+      Object.assign(data, createBenchData(), { user: 'user-1' })
+      await data.save()
       res.json({ ok: true })
     })
-    app.get('/read', (req, res) => void res.json({ views: sessions.of(req).data.views }))
-    app.get('/read-object', (req, res) => void res.json({ items: sessions.of(req).data.cart.length }))
-    app.get('/write', (req, res) => {
-      const { data } = sessions.of(req)
-      data.views += 1
+    app.get('/read', async (req, res) => void res.json({ views: (await sessionOf(req, res)).views }))
+    app.get('/write', async (req, res) => {
+      const data = await sessionOf(req, res)
+      data.views = (data.views ?? 0) + 1
+      await data.save()
       res.json({ views: data.views })
     })
     break
   }
+  case 'sojourn':
+    await useSojourn(redisStore({ url: redisUrl }))
+    break
+  case 'sojourn cookie':
+    await useSojourn(cookieStore())
+    break
+  case 'sojourn cookie, not compressed':
+    await useSojourn(cookieStore({ compress: 'never' }))
+    break
+  case 'sojourn cookie, with revocations':
+    await useSojourn(cookieStore({ revocations: memoryStore() }))
+    break
   default:
     throw new Error(`no variant ${variant}`)
 }
@@ -78,3 +93,20 @@ process.on('message', () => {
   process.send?.({ cpuUs: user + system, requests })
 })
 process.on('disconnect', () => process.exit())
+
+async function useSojourn(store: StoreDefinition): Promise<void> {
+  const sessions = createSessions({ store, secret: SECRET, initial: createBenchData })
+  await sessions.ready()
+  app.use(session(sessions))
+  app.get('/login', async (req, res) => {
+    await sessions.of(req).login('user-1')
+    res.json({ ok: true })
+  })
+  app.get('/read', (req, res) => void res.json({ views: sessions.of(req).data.views }))
+  app.get('/read-object', (req, res) => void res.json({ items: sessions.of(req).data.cart.length }))
+  app.get('/write', (req, res) => {
+    const { data } = sessions.of(req)
+    data.views += 1
+    res.json({ views: data.views })
+  })
+}
