@@ -12,6 +12,12 @@ export const PLAIN_BYTES_MAX: number = 64 * 1024
 /** A session below this many bytes is not worth the microseconds of trying to compress it. */
 export const COMPRESSED_FROM_BYTES = 100
 
+/** How far back deflate looks in a session of no more bytes than these. Larger ones get the 32 KiB that deflate knows. */
+export const DEFLATE_WINDOW_BYTES = 4096
+
+/** Bytes of the buffer into which a session expands: most fit into one, and Node's default is four times as large. */
+export const INFLATE_BYTES_AT_ONCE = 4096
+
 /** Entries of the log of ended sessions in the one record that every node polls: some kilobytes a poll. */
 export const RING_SIZE = 128
 
