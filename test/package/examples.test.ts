@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
@@ -105,4 +105,17 @@ test("the README's complete server runs as it stands", async () => {
   assert.equal((await json(visitor, server.url)).views, 1)
   assert.equal((await visitor.fetch(`${server.url}/logout`, { method: 'POST' })).status, 302)
   await server.stop()
+})
+
+test("every program of the README type-checks against the package's types", async () => {
+  const readme = await readFile(join(root, 'README.md'), 'utf8')
+  const programs = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code)
+  assert.ok(programs.length >= 5)
+  const folder = join(installed.app, 'readme')
+  await mkdir(folder)
+  await Promise.all(programs.map((code, n) => writeFile(join(folder, `program-${n}.ts`), code)))
+  const compilerOptions = { module: 'nodenext', strict: true, noEmit: true, skipLibCheck: true, types: ['node'] }
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
+  const run = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', folder], { encoding: 'utf8' })
+  assert.equal(run.stdout, '')
 })
