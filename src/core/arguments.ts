@@ -1,13 +1,22 @@
 import { USER_LENGTH_MAX } from './limits.ts'
 import type { LoginOptions } from './session.ts'
 
+/** Whether a session can be this user's. */
+export function isUser(user: unknown): user is string {
+  return typeof user === 'string' && user !== '' && user.length <= USER_LENGTH_MAX && user.isWellFormed()
+}
+
+/** @throws TypeError that says what a user is */
+export function checkUser(method: string, user: unknown): void {
+  if (isUser(user)) return
+  throw new TypeError(
+    `${method}(user): a user is text of 1 to ${USER_LENGTH_MAX} characters; for a number give String(id)`,
+  )
+}
+
 /** @throws TypeError that says what a user is, or what may become of the data */
 export function checkLogin(user: unknown, data: LoginOptions['data']): void {
-  if (typeof user !== 'string' || user === '' || user.length > USER_LENGTH_MAX || !user.isWellFormed()) {
-    throw new TypeError(
-      `login(user): a user is text of 1 to ${USER_LENGTH_MAX} characters; for a number give String(id)`,
-    )
-  }
+  checkUser('login', user)
   if (data !== undefined && data !== 'keep' && data !== 'reset') {
     throw new TypeError("login(user, { data }): data is 'keep' or 'reset'")
   }

@@ -18,7 +18,7 @@ export type CarriedReading =
 /** A session of another library, taken over where the client has none of ours. */
 export interface Adoption {
   readonly data: object
-  /** Logged in there. */
+  /** Logged in there; what can be no user here is nobody. */
   readonly user?: string
 }
 

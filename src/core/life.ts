@@ -88,6 +88,8 @@ export class Life<Data extends object> {
     const carriage = carrying && { sessions: carrying, header: opening.header ?? '' }
     this.cookies = new ResponseCookies(policy, tokens, opening.successor, carriage)
     if (record && opening.isToCarry) this.cookies.seen = { carried: opening.carried, version: record.version }
+    // Where nothing can be rotated the token itself is signed anew, so that a secret can roll.
+    if (record && opening.isOfSigner === false && carrying?.rotates === false) this.cookies.token = this.#generation
   }
 
   get kind(): State['kind'] {

@@ -1,5 +1,5 @@
 import { compareVersions } from '../token/index.ts'
-import { checkLogin, checkUpdate, computed } from './arguments.ts'
+import { checkLogin, checkUpdate, computed, isUser } from './arguments.ts'
 import type { Adoption } from './carried.ts'
 import { encodeField, type FieldChanges, SessionFields } from './data.ts'
 import type { Engine } from './engine.ts'
@@ -127,7 +127,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
     await this.#turn(async () => {
       for (const [name, value] of Object.entries(data)) this.#fields.set(name, value)
       try {
-        await this.#create(user === undefined ? {} : { user })
+        await this.#create(isUser(user) ? { user } : {})
       } catch (error) {
         if (!(error instanceof SojournError) || error.status === 503) throw error
         await this.#leaveDeadSession() // what does not fit here must not fail every request of its client

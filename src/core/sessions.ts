@@ -1,3 +1,4 @@
+import { checkUser } from './arguments.ts'
 import { decodeValue } from './codec.ts'
 import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
 import { Engine } from './engine.ts'
@@ -77,9 +78,11 @@ export interface Sessions<Data extends object> {
   revoke(key: string): Promise<boolean>
 
   /**
-   * Ends every session in which this user is logged in, on every node.
+   * Ends every session in which this user is logged in, on every node. A login that comes later begins another.
    *
-   * @throws SojournError `unsupported` where the store cannot
+   * @param user as `login` was given it
+   * @throws TypeError for what is no user
+   * @throws SojournError `unsupported` where the store cannot: there keep `session.key` and {@link revoke} each
    */
   revokeUser(user: string): Promise<void>
 
@@ -195,6 +198,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async revokeUser(user: string): Promise<void> {
+    checkUser('revokeUser', user)
     await this.#engine.store.call('endUser', async (store) => {
       if (!store.endUser) throw unsupported('end the sessions of a user')
       await store.endUser(user, this.#engine.clock.now())

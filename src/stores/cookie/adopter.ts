@@ -25,7 +25,7 @@ export class Adopter {
       const data = source.read(cookies, this.#context.clock.now())
       if (!data) continue
       const user = source.user?.(data as never)
-      return typeof user === 'string' && user !== '' ? { data, user } : { data }
+      return typeof user === 'string' ? { data, user } : { data }
     }
     return undefined
   }

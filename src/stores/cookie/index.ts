@@ -38,7 +38,7 @@ export interface CookieStoreOptions {
 
   /**
    * How long a node answers from what it last heard of the ended sessions; it asks three times as often. A logout or a login
-   * takes so much longer, until every node knows. At most a second. Default: 300 ms.
+   * takes so much longer, until every node knows. At most a second, and half of `deadline`. Default: 300 ms.
    */
   lease?: Duration | undefined
 
@@ -116,6 +116,11 @@ function toRevocations(options: CookieStoreOptions): ((context: StoreContext) =>
   return (context) => {
     if (!Number.isFinite(context.absoluteTimeoutMs)) {
       throw new TypeError('cookieStore: revocations need a finite absoluteTimeout, for so long an end is remembered')
+    }
+    if (settings.isShared && 2 * leaseMs > context.deadlineMs) {
+      throw new TypeError(
+        `cookieStore: a logout waits for lease (${leaseMs} ms), which is at most half of deadline (${context.deadlineMs} ms)`,
+      )
     }
     return new Revocations(revocations.open(context), settings, context)
   }

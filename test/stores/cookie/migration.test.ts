@@ -154,6 +154,17 @@ suite('moving in', () => {
     )
   })
 
+  test('an old user that can be none here is nobody, and the data stays', async () => {
+    for (const user of ['', 'x'.repeat(257), '\ud800']) {
+      const source = ironSession({ password: PASSWORD, cookieName: 'iron', user: () => user })
+      const { sessions } = makeSessions({ migrateFrom: source }, {}, clock)
+      const client = new Client()
+      client.cookies.set('iron', seal)
+      await client.visit(sessions)
+      assert.deepEqual(await client.look(sessions), { isNew: false, user: null, data: { user: { id: 230 } } })
+    }
+  })
+
   test('an old cookie with the name of ours is refused at start', () => {
     const source = ironSession({ password: PASSWORD, cookieName: 'sid' })
     const make = (): unknown => makeSessions({ migrateFrom: source }, { cookie: { name: 'sid' } })

@@ -246,6 +246,17 @@ suite('revocations of sealed sessions', () => {
     for (const text of ['', 'z 1 what', 'q']) assert.equal(parseEntry(text), undefined)
   })
 
+  test('a lease that would use up the deadline of a logout is refused at start, and what is no user by revokeUser', async () => {
+    const shared = { ...memoryStore(), shared: true }
+    const make = (): unknown => makeSessions({ revocations: shared, lease: '300ms' }, { deadline: '500ms' })
+    assert.throws(make, { name: 'TypeError', message: /lease \(300 ms\).*half of deadline \(500 ms\)/ })
+    const { sessions } = makeSessions({ revocations: memoryStore(), lease: '1s' })
+    for (const user of ['', 42, undefined, 'x'.repeat(257)]) {
+      await assert.rejects(sessions.revokeUser(user as string), { name: 'TypeError', message: /^revokeUser\(user\)/ })
+    }
+    await sessions.close()
+  })
+
   test('revocations without an absolute timeout are refused at start, since an end could never be forgotten', () => {
     assert.throws(() => makeSessions({ revocations: memoryStore() }, { absoluteTimeout: Infinity }), {
       name: 'TypeError',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { memoryStore } from '../../../src/stores/memory/index.ts'
-import { Client, makeSessions } from './support.ts'
+import { Client, type MadeSessions, makeSessions, noise } from './support.ts'
 
 const MINUTE = 60_000
 
@@ -94,6 +94,25 @@ suite('when a sealed session is written', () => {
       assert.throws(() => makeSessions({}, options), { name: 'TypeError', message })
     }
     makeSessions({ revocations: memoryStore() }, { rotateEvery: '15m' })
+  })
+
+  test('secrets roll in three steps and nobody is logged out, with revocations and without', async () => {
+    const [old, next] = [noise(43), noise(43)]
+    for (const store of [{}, { revocations: memoryStore() }]) {
+      const clock: MadeSessions['clock'] = { time: 1_795_000_000_000, now: () => clock.time }
+      const client = new Client()
+      for (const secret of [[old], [old, next], [next, old], [next]]) {
+        const { sessions } = makeSessions(store, { secret }, clock)
+        if (client.cookies.size === 0) await client.visit(sessions, (s) => s.login('ada'))
+        for (let visits = 0; visits < 4; visits++) {
+          clock.time += 20 * MINUTE
+          await client.visit(sessions)
+        }
+        assert.equal((await client.look(sessions)).user, 'ada', `${secret.indexOf(old)} of ${secret.length}`)
+        assert.deepEqual(await client.visit(sessions), [], 'what is signed by the first is left alone')
+        await sessions.close()
+      }
+    }
   })
 
   test('no cache may keep an answer that carries a session', async () => {
