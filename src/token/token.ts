@@ -123,6 +123,13 @@ export function keyOfSelector(selector: Buffer): string {
   return hash('sha256', selector, 'base64url')
 }
 
+const KEY = /^[\w-]{42}[AEIMQUYcgkosw048]$/
+
+/** Whether a text has the form of what {@link keyOfSelector} makes. */
+export function isKey(text: string): boolean {
+  return KEY.test(text)
+}
+
 /** LEB128, least significant group first. */
 function encodeVarint(value: number): Buffer {
   if (!Number.isSafeInteger(value) || value < 0 || value > GENERATION_MAX) {

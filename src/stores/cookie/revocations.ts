@@ -10,6 +10,7 @@ import {
   type StoreContext,
   USE_FIELD,
 } from '../../core/index.ts'
+import { isKey } from '../../token/index.ts'
 import { EndFeed, type FeedSettings } from './end-feed.ts'
 import type { Generations } from './ends.ts'
 import type { Payload } from './payload.ts'
@@ -39,9 +40,9 @@ export class Revocations {
     await this.#store.check()
   }
 
-  async close(): Promise<void> {
+  async close(deadlineMs?: number): Promise<void> {
     this.#feed.close()
-    await this.#store.close()
+    await this.#store.close(deadlineMs)
   }
 
   /** To be awaited, where it is a promise, before anything is asked. @throws StoreUnavailableError */
@@ -95,6 +96,7 @@ export class Revocations {
   }
 
   async end({ key, generation, endedAt }: End, carried: Payload | undefined): Promise<EndResult> {
+    if (!isKey(key)) return 'gone' // every node would have to remember whatever text it is
     const result = await this.#feed.commit<EndResult>(key, () => {
       const { ends } = this.#feed
       if (ends.isEnded(key)) return { answer: 'gone' }

@@ -104,8 +104,8 @@ export class CookieStore implements Store {
     await this.#revocations?.check()
   }
 
-  async close(): Promise<void> {
-    await this.#revocations?.close()
+  async close(deadlineMs?: number): Promise<void> {
+    await this.#revocations?.close(deadlineMs)
   }
 
   async #apply(change: Change, carried: Sealed | undefined): Promise<ChangeResult> {

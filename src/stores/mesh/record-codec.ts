@@ -6,7 +6,7 @@ import {
   isTombstone,
   type Tombstone,
 } from '../../core/index.ts'
-import type { Version } from '../../token/index.ts'
+import { isKey, type Version } from '../../token/index.ts'
 
 /*
  * The bytes of a record, in memory and between nodes:
@@ -29,8 +29,6 @@ import type { Version } from '../../token/index.ts'
 
 /** Bytes of a key: a SHA-256. Encoded records begin with it. */
 export const KEY_BYTES = 32
-
-const KEY = /^[\w-]{42}[AEIMQUYcgkosw048]$/
 
 const FORMAT_RECORD = 1
 const FORMAT_TOMBSTONE = 2
@@ -93,7 +91,7 @@ export function decodeRecord(bytes: Uint8Array): SessionRecord | Tombstone {
 
 /** The 32 bytes of a key. @throws RangeError for any other text */
 export function keyToBytes(key: string): Buffer {
-  if (!KEY.test(key)) throw new RangeError('a key is a SHA-256 in base64url')
+  if (!isKey(key)) throw new RangeError('a key is a SHA-256 in base64url')
   return Buffer.from(key, 'base64url')
 }
 
@@ -170,7 +168,7 @@ class Writer {
   #at = 0
 
   start(key: string): void {
-    if (!KEY.test(key)) throw new RangeError('a key is a SHA-256 in base64url')
+    if (!isKey(key)) throw new RangeError('a key is a SHA-256 in base64url')
     this.#at = this.#bytes.write(key, 0, 'base64url')
   }
 
