@@ -10,8 +10,16 @@ import { sealData, unsealData } from 'iron-session'
 import { applyChange, type SessionRecord } from '../src/core/index.ts'
 import { Ends } from '../src/stores/cookie/ends.ts'
 import { Envelope } from '../src/stores/cookie/envelope.ts'
-import { encodePayload, type Payload } from '../src/stores/cookie/payload.ts'
-import { createKeyRing, createSelector, createTokenCodec, keyOfSelector, toCookiePolicy } from '../src/token/index.ts'
+import { decodePayload, encodePayload, type Payload } from '../src/stores/cookie/payload.ts'
+import {
+  createKeyRing,
+  createSealCodec,
+  createSelector,
+  createTokenCodec,
+  createXaes,
+  keyOfSelector,
+  toCookiePolicy,
+} from '../src/token/index.ts'
 import { createBenchData } from './apps/session-data.ts'
 import { compareRequests } from './cookie-requests.ts'
 import { median, toTable } from './load.ts'
@@ -189,6 +197,39 @@ async function compareSeals(data: object, rounds: number): Promise<void> {
   console.log(toTable(header, rows))
 }
 
+/** Where the time of an open goes, without compression. */
+async function profileOpen(data: object, rounds: number): Promise<void> {
+  const cookie = toCookiePolicy()
+  const ring = createKeyRing(SECRET)
+  const key = keyOfSelector(createSelector())
+  const envelope = new Envelope({ keyRing: ring, cookie, chunks: 1, compress: false })
+  const payload = payloadOf(key, data)
+  const [plain, seals, xaes] = [
+    encodePayload(payload),
+    createSealCodec(ring, 'session', cookie.name),
+    createXaes(randomBytes(32)),
+  ]
+  const [text = ''] = envelope.pack(payload)
+  const [nonce, additional, bytes] = [randomBytes(24), randomBytes(80), randomBytes(32)]
+  const kept = createSecretKey(bytes)
+  const sealed = xaes.seal(nonce, plain, additional)
+  const times = await inTurns(
+    {
+      'the whole open': () => envelope.unpack(key, headerOf([text])),
+      'the seal, from its text': () => seals.open(text, key),
+      'XAES-256-GCM': () => xaes.open(nonce, sealed, additional),
+      'a decipher made for a kept key': () => createDecipheriv('aes-256-gcm', kept, nonce.subarray(0, 12)),
+      'a decipher made for a key of its own': () =>
+        createDecipheriv('aes-256-gcm', createSecretKey(bytes), nonce.subarray(0, 12)),
+      'the record, from its bytes': () => decodePayload(key, plain),
+    },
+    rounds,
+  )
+  const whole = times.get('the whole open') ?? 1
+  const rows = [...times].map(([name, time]) => [name, time.toFixed(2), (time / whole).toFixed(2)])
+  console.log(toTable(['part of an open, not compressed', 'µs', 'of the whole'], rows))
+}
+
 /** A full collection, without a flag on the command line. */
 function collect(): void {
   setFlagsFromString('--expose-gc')
@@ -233,6 +274,7 @@ export async function run(options: BenchOptions): Promise<void> {
     )
     await compareCompression(plain, rounds)
     await compareSeals(data, rounds)
+    await profileOpen(data, rounds)
   }
   console.log(`\nWhat a node keeps of ${ENDED.toLocaleString('en')} ended sessions\n`)
   await measureEnds(rounds)
