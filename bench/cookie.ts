@@ -73,6 +73,10 @@ function sessionsOf(): Readonly<Record<string, object>> {
 
 const WAYS: Readonly<Record<string, [pack: (plain: Buffer) => Buffer, unpack: (packed: Buffer) => Buffer]>> = {
   'deflate 1': [(plain) => zlib.deflateRawSync(plain, { level: 1 }), (packed) => zlib.inflateRawSync(packed)],
+  'deflate 1, 4 KiB': [
+    (plain) => zlib.deflateRawSync(plain, { level: 1, windowBits: 12, memLevel: 5, chunkSize: plain.length }),
+    (packed) => zlib.inflateRawSync(packed, { chunkSize: 4096 }),
+  ],
   'deflate 6': [(plain) => zlib.deflateRawSync(plain, { level: 6 }), (packed) => zlib.inflateRawSync(packed)],
   'brotli 1': [(plain) => brotli(plain, 1), (packed) => zlib.brotliDecompressSync(packed)],
   'brotli 5': [(plain) => brotli(plain, 5), (packed) => zlib.brotliDecompressSync(packed)],
