@@ -59,10 +59,11 @@ export class Envelope {
   /**
    * The values of the data cookies.
    *
+   * @param chunks how many there may be
    * @throws SessionTooLargeError that names the largest fields
    */
-  pack(payload: Payload): string[] {
-    const { compress, chunks } = this.#settings
+  pack(payload: Payload, chunks: number = this.#settings.chunks): string[] {
+    const { compress } = this.#settings
     const { key, fields } = payload.record
     const plain = encodePayload(payload)
     if (plain.length > PLAIN_BYTES_MAX) {

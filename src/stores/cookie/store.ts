@@ -18,6 +18,7 @@ import {
 } from '../../core/index.ts'
 import { Adopter } from './adopter.ts'
 import { Envelope } from './envelope.ts'
+import { CHUNKS_MAX } from './limits.ts'
 import type { OldCookies } from './old-cookies.ts'
 import type { Presented, Revocations } from './revocations.ts'
 
@@ -135,9 +136,15 @@ export class CookieStore implements Store {
       epoch,
     }
     const generation = change.login ? result.generation : change.generation
-    const carried: Sealed = { ...payload, generation, values: this.#envelope.pack(payload) }
+    // What only moves its idle end has fitted once, by the settings of another deployment: no read may fail for its size.
+    const chunks = hasFields(change) ? undefined : CHUNKS_MAX
+    const carried: Sealed = { ...payload, generation, values: this.#envelope.pack(payload, chunks) }
     return { ...result, carried }
   }
+}
+
+function hasFields({ fields }: Change): boolean {
+  return fields !== undefined && [...fields.keys()].some((name) => name !== USE_FIELD)
 }
 
 function unsupported(what: string): SojournError {

@@ -128,10 +128,18 @@ suite('the size of sealed cookies', () => {
     assert(cleared.every((line) => parseSetCookie(line).maxAge === 0))
   })
 
-  test('a store that may use fewer cookies still opens what more hold', async () => {
+  test('a store that may use fewer cookies still opens what more hold, and moves its idle end, but keeps no change of it', async () => {
     const client = new Client()
     await client.visit(makeSessions({ chunks: 3 }).sessions, (s) => void (s.data['text'] = noise(8_000)))
-    assert.equal((await client.look(makeSessions({ chunks: 1 }).sessions)).isNew, false)
+    const { sessions, clock } = makeSessions({ chunks: 1 })
+    clock.time += 20 * 60_000
+    assert.equal((await client.visit(sessions)).length, 3)
+    clock.time += 20 * 60_000
+    assert.equal((await client.look(sessions)).isNew, false)
+    await assert.rejects(
+      client.visit(sessions, (s) => void (s.data['a'] = 1)),
+      SessionTooLargeError,
+    )
   })
 
   test('options that do not fit are a TypeError that says what fits', () => {
