@@ -126,8 +126,8 @@ export class Envelope {
 
 /**
  * Level 1 of deflate: the smallest and the fastest of deflate, brotli and zstd on sessions that do not repeat themselves.
- * A window that is no larger than most sessions, and a buffer of the session's own size, save a third of its processor
- * time, since most of that goes into getting memory and giving it back.
+ * A window that is no larger than most sessions, and a buffer of the session's own size, save a quarter of its time, since
+ * much of that goes into getting memory and giving it back.
  */
 function deflate(plain: Buffer): Buffer {
   const memory = plain.length > DEFLATE_WINDOW_BYTES ? {} : { windowBits: Math.log2(DEFLATE_WINDOW_BYTES), memLevel: 5 }
