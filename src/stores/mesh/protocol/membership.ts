@@ -248,6 +248,7 @@ export class Membership {
   ): void {
     const { id } = peer.member
     peer.hears = new Set(hears)
+    peer.hasSpoken = true
     peer.isLeaving = isLeaving
     peer.isFull = isFull
     peer.view = view
@@ -281,11 +282,19 @@ export class Membership {
     const isThere = (id: NodeId): boolean => has(present, id)
     if (this.#options.onPartition === 'majority' && !isQuorum(this.view, isThere, present)) return false
     if (this.hasView || wanted.some(({ id }) => (this.#peers.get(id)?.view.number ?? 0) > 0)) return true
-    // Whoever it hears has what it lacks, also while that one still counts on others that are gone.
-    if (this.#peers.heard(nowMs).some(({ view, isLeaving }) => view.number > 0 && !isLeaving)) return false
+    if (this.#mayHearFleet(nowMs)) return false
     if (nowMs - this.#startedAt < (wanted.length > 1 ? STARTUP_MS : STARTUP_ALONE_MS)) return false
     const { onPartition, expectedNodes, unreached } = this.#options
     return onPartition === 'serve' || (wanted.length > expectedNodes / 2 && unreached().length === 0)
+  }
+
+  /** Whether somebody has a view, or has not said so yet: who does has what this node lacks, also while it counts on others that are gone. */
+  #mayHearFleet(nowMs: number): boolean {
+    const isMajority = this.#options.onPartition === 'majority'
+    const heard = this.#peers.heard(nowMs)
+    return (isMajority ? this.#peers.connected : heard).some(
+      (peer) => !peer.isLeaving && (!peer.hasSpoken || peer.view.number > 0 || !heard.includes(peer)),
+    )
   }
 
   #propose(nowMs: number, members: readonly Member[]): boolean {

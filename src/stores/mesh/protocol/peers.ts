@@ -6,6 +6,8 @@ import { LEASE_MS } from './times.ts'
 export interface Peer {
   readonly member: Member
   isConnected: boolean
+  /** Whether it has said over this connection in which view it is. */
+  hasSpoken: boolean
   /** Its address refused a connection: no process is there. */
   isRefused: boolean
   heardAt: number
@@ -59,6 +61,7 @@ export class Peers {
     this.#peers.set(member.id, {
       member,
       isConnected: true,
+      hasSpoken: false,
       isRefused: false,
       heardAt: nowMs,
       hears: new Set([this.#self.id]),
