@@ -33,10 +33,9 @@ export function proveLiveness(world: World): void {
 /** Some backups lose copies without noticing, as a fault of memory or of ours would make them. */
 function forgetCopies({ processes, checker, random, coverage }: World): void {
   for (const key of random.shuffled([...checker.histories.keys()]).slice(0, FORGOTTEN)) {
-    const backups = processes.filter(
-      ({ member, node, records }) => records.get(key) && holdersOf(node.view, key, 1)[0]?.id !== member.id,
-    )
-    if (backups.length === 0) continue
+    const holders = processes.filter(({ records }) => records.get(key))
+    const backups = holders.filter(({ member, node }) => holdersOf(node.view, key, 1)[0]?.id !== member.id)
+    if (holders.length < 2 || backups.length === 0) continue
     random.of(backups).records.delete(key)
     coverage.add('forgotten')
   }
