@@ -13,6 +13,8 @@ const CONVERGENCE_MS = 45_000
 
 /** After everything has healed: the fleet comes to one view, its copies to one content, and it answers every request. */
 export function proveLiveness(world: World): void {
+  // Who left meanwhile runs again: fewer nodes than a majority of those that are expected begin no fleet.
+  if (world.config.onPartition === 'majority') for (const host of world.hosts) world.start(host)
   const agreedBy = world.now + AGREEMENT_MS
   world.run(agreedBy, () => world.stableSince !== undefined && world.processes.length > 0)
   if (world.stableSince === undefined)

@@ -230,7 +230,7 @@ export class Owner {
     work.lagging.set(id, { request, sentAtMs: this.#nowMs })
     const view = this.#membership.view.ballot
     // Who held the key before may have just this version: then there is nothing to send but that.
-    const known = base ?? (this.#sureness.hadBefore(key, id) && isFirst ? holding : undefined)
+    const known = base ?? (isFirst && this.#sureness.mayHold(key, id) ? holding : undefined)
     const delta = toDelta(known, holding)
     const isSure = this.#sureness.isSure(key)
     this.#outbox.send(id, {

@@ -98,6 +98,13 @@ export class Sureness {
     return before !== undefined && before.owner(key) === this.owner(key) && this.hadBefore(key, id)
   }
 
+  /** Whether a node was meant to hold the key in the view before, also as one knows who was not in it. */
+  mayHold(key: string, id: string): boolean {
+    const [members, ...others] = this.view.placements
+    if (!members || others.length > 0) return false
+    return holdersOf({ ...this.view, members }, key, this.#options.copies).some((member) => member.id === id)
+  }
+
   /** Whether a node held the key's state in the view before, when all had been handed over there. */
   hadBefore(key: string, id: string): boolean {
     return this.#before !== undefined && this.#before.isSettledByAll && this.#before.isHolder(key, id)
