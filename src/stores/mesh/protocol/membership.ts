@@ -133,10 +133,19 @@ export class Membership {
 
   /** Whether every other member, and everybody who leaves and is still there, has handed over what it holds. */
   get areOthersSettled(): boolean {
-    const { members, leaving } = this.view
-    return [...members, ...leaving.filter(({ id }) => this.isConnected(id))].every(
+    return [...this.view.members, ...this.awaitedLeavers].every(
       ({ id }) => id === this.#options.self.id || this.#settled.has(id),
     )
+  }
+
+  /**
+   * Who leaves and may know what nobody else knows. With `majority` also who cannot be reached from here: that is waited for
+   * until it has handed over, or a view without it says that it is away.
+   */
+  get awaitedLeavers(): Member[] {
+    const mayKnow = (id: NodeId): boolean =>
+      this.#options.onPartition === 'majority' && !this.#settled.has(id) && !this.#peers.isGoneForGood(id)
+    return this.view.leaving.filter(({ id }) => this.isConnected(id) || mayKnow(id))
   }
 
   /** Whether a peer has said last that it has no room for more. */
@@ -272,6 +281,8 @@ export class Membership {
     const { members } = this.view
     const stays = [...members, ...this.view.leaving]
     if (this.hasView && this.#peers.leavers(nowMs).some(({ id }) => !has(stays, id))) return true
+    const isMajority = this.#options.onPartition === 'majority'
+    if (isMajority && this.awaitedLeavers.some(({ id }) => this.#peers.isSilent(nowMs, id))) return true
     if (wanted.length !== members.length || wanted.some(({ id }) => !has(members, id))) return true
     return members.some(({ id }) => nowMs - (this.#peers.get(id)?.differsSince ?? Infinity) > STUCK_MS)
   }

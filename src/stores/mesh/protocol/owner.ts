@@ -269,8 +269,7 @@ export class Owner {
   }
 
   #fetch(key: string, work: Work): void {
-    const { members, leaving } = this.#membership.view
-    const others = [...members, ...leaving.filter(({ id }) => this.#membership.isConnected(id))]
+    const others = [...this.#membership.view.members, ...this.#membership.awaitedLeavers]
     const waiting = new Map<NodeId, Sent>()
     work.fetch = { waiting, found: undefined }
     for (const { id } of others) if (id !== this.#options.self.id) this.#sendFetch(key, waiting, id)
@@ -319,7 +318,7 @@ export class Owner {
 
   /** A leaving node that is gone is not waited for; a member is, until it answers or a view leaves it out. */
   #isAwaited(id: NodeId): boolean {
-    return this.#membership.isConnected(id) || this.#membership.view.members.some((member) => member.id === id)
+    return [...this.#membership.view.members, ...this.#membership.awaitedLeavers].some((member) => member.id === id)
   }
 
   #backups(key: string): NodeId[] {

@@ -1,6 +1,6 @@
 import { groupOf } from './groups.ts'
 import { type Ballot, type Member, type NodeId, same, type View } from './messages.ts'
-import { LEASE_MS } from './times.ts'
+import { LEASE_MS, LEAVER_SILENT_MS } from './times.ts'
 
 /** What this node knows of another. */
 export interface Peer {
@@ -49,6 +49,17 @@ export class Peers {
   isGone(id: NodeId): boolean {
     const peer = this.#peers.get(id)
     return peer === undefined || peer.isLeaving || (peer.isRefused && !peer.isConnected)
+  }
+
+  /** Whether nothing is at its address. */
+  isGoneForGood(id: NodeId): boolean {
+    const peer = this.#peers.get(id)
+    return peer !== undefined && peer.isRefused && !peer.isConnected
+  }
+
+  /** Whether it was not heard for so long that it may be gone, or cut off from this node. */
+  isSilent(nowMs: number, id: NodeId): boolean {
+    return nowMs - (this.#peers.get(id)?.heardAt ?? -Infinity) > LEAVER_SILENT_MS
   }
 
   hasLeaseFrom(nowMs: number, id: NodeId): boolean {

@@ -14,6 +14,9 @@ export const STARTUP_MS = 1_000
 /** The same where it hears nobody: it may be the first, or its connections are slow to stand. */
 export const STARTUP_ALONE_MS = 3_000
 
+/** With `majority`, a node that leaves and is not heard for so long before it has handed over is away: the next view says so. */
+export const LEAVER_SILENT_MS = 3_000
+
 /** A proposal that is not decided by then is dropped. */
 export const PROPOSAL_MS = 500
 
