@@ -80,7 +80,7 @@ export const FAULTS_OF_KEYS: readonly ProtocolFault[] = [
     text: 'this.#nowMs - sentAtMs >= RESEND_MS',
     replacement: 'false',
     wishes: { onPartition: 'serve' },
-    seed: 12,
+    seed: 16,
   },
   {
     what: 'backups are not brought up to date',
@@ -112,7 +112,7 @@ export const FAULTS_OF_KEYS: readonly ProtocolFault[] = [
     text: 'if (!isOutdated(next, records.get(key))) records',
     replacement: 'records',
     wishes: { onPartition: 'serve', chaos: true },
-    seed: 59,
+    seed: 37,
   },
   {
     what: 'the hint is not compared at a backup',
@@ -160,7 +160,7 @@ export const FAULTS_OF_KEYS: readonly ProtocolFault[] = [
     text: '!this.#membership.hasLeft && isDone',
     replacement: '!this.#membership.hasLeft',
     wishes: { onPartition: 'serve' },
-    seed: 2,
+    seed: 183,
   },
   {
     what: 'an owner is sure of every key before the others have offered theirs',
@@ -176,7 +176,7 @@ export const FAULTS_OF_KEYS: readonly ProtocolFault[] = [
     text: 'if (!held || !this.#sureness.isHolder(key, this.#options.self.id) || !this.#sureness.isConfirmed(key)) return false',
     replacement: 'if (!held) return false',
     wishes: { onPartition: 'serve' },
-    seed: 37,
+    seed: 40,
   },
   {
     what: 'what the backups lack is forgotten with the lease',

@@ -16,7 +16,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'if (record.version.incarnation >= incarnation) return record',
     replacement: 'return record',
     wishes: { onPartition: 'serve' },
-    seed: 6,
+    seed: 17,
   },
   {
     what: 'a refused end ends',
@@ -32,7 +32,7 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'if (!isTombstone(a)) return b',
     replacement: 'if (!isTombstone(a)) return a',
     wishes: { onPartition: 'serve' },
-    seed: 2,
+    seed: 11,
   },
   {
     what: 'a live copy wins over a tombstone, the other way',
@@ -104,6 +104,6 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
     text: 'return isTombstone(copy) || compareVersions',
     replacement: 'return !isTombstone(copy) && compareVersions',
     wishes: { onPartition: 'serve', chaos: true, nodes: 3 },
-    seed: 113,
+    seed: 192,
   },
 ]
