@@ -305,6 +305,7 @@ export class MeshStore implements Store {
       this.#peers?.close()
       for (const { settle } of this.#asked.values()) settle({ kind: 'retry' })
       await running.transport.close()
+      if (this.#closing) throw closedError() // it has stopped looking for peers, and nothing would stop a new search
       this.#records = this.#createRecords()
       this.#self = this.#createSelf()
       return this.#start()
