@@ -370,6 +370,7 @@ async function recordClientHello(): Promise<Buffer> {
 async function bytesUntilClosed(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', () => {})
-  await once(socket, 'close')
+  // `once` would reject where the node closed with bytes unread, which resets the connection.
+  await new Promise((resolve) => socket.on('close', resolve))
   return Buffer.concat(chunks)
 }
