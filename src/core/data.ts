@@ -45,9 +45,9 @@ export class SessionFields {
   }
 
   /** Forgets everything, as where a session ended and another begins; whoever holds `proxy` goes on with that one. */
-  restart(initial: object): void {
+  restart(initial: object, stored: ReadonlyMap<string, StoredField> = new Map()): void {
     this.#fields.clear()
-    this.#load(new Map(), initial)
+    this.#load(stored, initial)
   }
 
   #load(stored: ReadonlyMap<string, StoredField>, initial: object): void {

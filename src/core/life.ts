@@ -208,6 +208,11 @@ export class Life<Data extends object> {
     return result
   }
 
+  /** The store's record was read again. */
+  reread(record: SessionRecord): void {
+    this.#state = { kind: 'live', record }
+  }
+
   /** The headers for the response, once. */
   takeHeaders(): HeaderLine[] {
     const { startedAt } = this.meta

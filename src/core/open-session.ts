@@ -3,11 +3,13 @@ import { checkLogin, checkUpdate, computed, isUser } from './arguments.ts'
 import type { Adoption } from './carried.ts'
 import { encodeField, type FieldChanges, SessionFields } from './data.ts'
 import type { Engine } from './engine.ts'
-import { SessionSupersededError, SojournError } from './errors.ts'
+import { SessionGoneError, SessionSupersededError, SojournError } from './errors.ts'
 import type { EndReason } from './events.ts'
 import { Life, type Opening, required } from './life.ts'
 import { CONFLICTS_MAX, TOMBSTONE_MS } from './limits.ts'
+import { endOf } from './policy.ts'
 import type { HeaderLine, LoginOptions, Session } from './session.ts'
+import { withoutReserved } from './use.ts'
 
 /** The only implementation of {@link Session}. What is not in that interface is for `Sessions` and the adapters. */
 export class OpenSession<Data extends object> implements Session<Data> {
@@ -98,6 +100,10 @@ export class OpenSession<Data extends object> implements Session<Data> {
 
   async save(): Promise<void> {
     await this.#turn(() => this.#write('explicit'))
+  }
+
+  async reload(): Promise<void> {
+    await this.#turn(() => this.#reload())
   }
 
   /** Writes what changed and resolves the headers for the response. Afterwards the session is taken as sent. */
@@ -216,6 +222,21 @@ export class OpenSession<Data extends object> implements Session<Data> {
       `update(${JSON.stringify(field)}) lost ${CONFLICTS_MAX} races for the field; spread what so many requests change at once over several fields`,
       { field },
     )
+  }
+
+  async #reload(): Promise<void> {
+    this.#life.assertAttached()
+    if (this.#life.kind === 'empty') return this.#fields.restart(await this.#engine.initial())
+    const { store, clock, policy } = this.#engine
+    const { carried, meta, generation } = this.#life
+    const options = { atLeast: meta.version, ...(carried ? { carried } : {}) }
+    const stored = await store.call('read', (store) => store.read(this.key, options))
+    if (!stored || endOf(policy, stored) <= clock.now()) throw new SessionGoneError()
+    if (generation < stored.floor) throw new SessionSupersededError()
+    const record = withoutReserved(stored)
+    this.#fields.restart(await this.#engine.initialFor(record.fields), record.fields)
+    this.#life.reread(record)
+    await this.#engine.assertValid(() => this.#fields.toObject(), 'all')
   }
 
   async #write(how: 'explicit' | 'implicit'): Promise<void> {

@@ -59,4 +59,13 @@ export interface Session<Data extends object> {
 
   /** Writes the changes made so far, now. The only way to write an assignment made after the response has begun. */
   save(): Promise<void>
+
+  /**
+   * Reads the session again, for a request that takes long: `data` is what other requests made of it, and what was
+   * changed here and not saved is forgotten. Objects that were taken from `data` earlier are detached. Where nothing is
+   * stored yet, `data` is what `initial()` gives.
+   *
+   * @throws SessionGoneError, SessionSupersededError, SessionInvalidError, StoreUnavailableError
+   */
+  reload(): Promise<void>
 }
