@@ -35,6 +35,7 @@ export function createSessions<Data extends object = Record<string, unknown>>(
 
 export {
   type Clock,
+  type ConnectionStats,
   type Duration,
   type EndReason,
   type HeaderLine,
@@ -61,6 +62,7 @@ export {
   type Store,
   type StoreDefinition,
   StoreFullError,
+  type StoreStats,
   StoreTimeoutError,
   StoreUnavailableError,
   UnstorableValueError,

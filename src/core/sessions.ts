@@ -10,7 +10,7 @@ import { Opener } from './opener.ts'
 import { endOf, type SessionsOptions } from './policy.ts'
 import { headerOf, type RequestLike } from './request.ts'
 import type { HeaderLine, Session } from './session.ts'
-import type { Clock, Logger } from './store.ts'
+import type { Clock, Logger, StoreStats } from './store.ts'
 
 /** A session as `get` reads it, outside a request. A copy: changing it changes nothing. */
 export interface SessionView<Data extends object> {
@@ -30,8 +30,8 @@ export interface Health {
   readonly error?: { readonly code: string; readonly message: string }
 }
 
-/** Counters since the start of this process. */
-export interface SessionStats {
+/** Counters since the start of this process; what the store adds by itself is in {@link StoreStats}. */
+export interface SessionStats extends StoreStats {
   readonly events: Readonly<Record<string, number>>
   /** Calls to the store, by name. */
   readonly storeCalls: Readonly<Record<string, number>>
@@ -228,7 +228,8 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   stats(): SessionStats {
-    return { events: { ...this.#engine.events.counts }, storeCalls: { ...this.#engine.store.counts } }
+    const { events, store } = this.#engine
+    return { events: { ...events.counts }, storeCalls: { ...store.counts }, ...store.stats }
   }
 
   close(options: { deadline?: Duration } = {}): Promise<void> {

@@ -1,6 +1,6 @@
 import { SojournError, StoreTimeoutError, StoreUnavailableError } from './errors.ts'
 import type { EventBus } from './events.ts'
-import type { Store } from './store.ts'
+import type { Store, StoreStats } from './store.ts'
 
 /** The calls that reach a store: after `ready`, each within the deadline, each failure a {@link SojournError}. */
 export class StoreCalls {
@@ -19,6 +19,10 @@ export class StoreCalls {
     this.#name = name
     this.#deadlineMs = deadlineMs
     this.#events = events
+  }
+
+  get stats(): StoreStats {
+    return this.#store.stats ?? {}
   }
 
   /** Opens the store; a failure is not kept, the next call tries again. */

@@ -108,6 +108,9 @@ export interface Store {
   /** The power to end every session that began before `now`. Default: `revokeAll` is refused as `unsupported`. */
   endAll?(now: number): Promise<void>
 
+  /** What the store counts by itself. Default: nothing. */
+  readonly stats?: StoreStats
+
   /** Rejects while the store cannot serve. For probes. */
   check(): Promise<void>
 
@@ -117,6 +120,23 @@ export interface Store {
    * @param deadlineMs longest time for handing over what others are to go on with, where the store does that
    */
   close(deadlineMs?: number): Promise<void>
+}
+
+/** What a store counts by itself, as part of `sessions.stats()`. */
+export interface StoreStats {
+  /** Its connection to the server that keeps the sessions. */
+  readonly connection?: ConnectionStats
+}
+
+export interface ConnectionStats {
+  /** `away`: there is no connection. `silent`: there is one, and no answers. In both, calls are refused at once after a while. */
+  readonly state: 'ready' | 'away' | 'silent' | 'closed'
+  /** Calls under way, those included that were given up and may still be answered. */
+  readonly calls: number
+  /** Calls that were refused without being sent, since the start. */
+  readonly refused: number
+  /** How often the server went away or fell silent, since the start. */
+  readonly outages: number
 }
 
 export interface ReadOptions {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createClient } from 'redis'
-import { StoreTimeoutError, StoreUnavailableError, type Logger, type Store } from '../../src/core/index.ts'
+import { StoreTimeoutError, StoreUnavailableError, type Store } from '../../src/core/index.ts'
 import { needs } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { changeOf, createNode, fieldsOf, randomKey, tombstoneOf } from './changes.ts'
-import { kinds, makeRedisStore, openRedisStore } from './redis-support.ts'
+import { kinds, listening, makeRedisStore, openRedisStore } from './redis-support.ts'
 
 /** Longer than any of these tests. */
 const patient = { deadlineMs: 60_000 }
@@ -188,17 +188,6 @@ async function assertRefused(call: Promise<unknown>, message: RegExp): Promise<S
   assert.equal(error.code, 'store_unavailable')
   assert.match(error.message, message)
   return error
-}
-
-/** A logger that tells what it was told, and when the connection is back. */
-function listening(): { logger: Logger; isBack: Promise<void>; lines: [level: string, message: string][] } {
-  const lines: [string, string][] = []
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const line = (level: string) => (_: object, message: string) => {
-    lines.push([level, message])
-    if (level === 'info') resolve()
-  }
-  return { logger: { info: line('info'), warn: line('warn'), error: line('error') }, isBack: promise, lines }
 }
 
 async function configure(url: string, name: string, value: string): Promise<void> {

@@ -55,10 +55,26 @@ export async function openRedisStore(
 }
 
 async function ready(store: Store, closeClient: () => void): Promise<OpenRedisStore> {
-  await store.ready()
+  // A short deadline is meant for the calls of a test, and not for connecting on a busy machine.
+  for (let triesLeft = 20; ; triesLeft -= 1) {
+    const error = await store.ready().catch((reason: unknown) => reason)
+    if (error === undefined) break
+    if (triesLeft === 0) throw error
+  }
   async function close(): Promise<void> {
     await store.close()
     closeClient()
   }
   return { store, close, [Symbol.asyncDispose]: close }
+}
+
+/** A logger that tells what it was told, and when the connection is back. */
+export function listening(): { logger: Logger; isBack: Promise<void>; lines: [level: string, message: string][] } {
+  const lines: [string, string][] = []
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const line = (level: string) => (_: object, message: string) => {
+    lines.push([level, message])
+    if (level === 'info') resolve()
+  }
+  return { logger: { info: line('info'), warn: line('warn'), error: line('error') }, isBack: promise, lines }
 }

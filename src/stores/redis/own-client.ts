@@ -1,6 +1,7 @@
 import type * as Redis from 'redis'
 import { StoreUnavailableError } from '../../core/index.ts'
 import { type Client, toClient } from './client.ts'
+import { CALLS_MAX, OWN_COMMANDS_MAX } from './limits.ts'
 
 /** Longest pause between two attempts to connect, so that a server that is back is noticed soon. */
 const RECONNECT_PAUSE_MAX_MS = 500
@@ -30,6 +31,8 @@ export async function openOwnClient(url: string, deadlineMs: number): Promise<Ow
     url,
     // Calls that wait for a connection wait in the store, within their deadline.
     disableOfflineQueue: true,
+    // The store lets no more be under way; the client's own PING and HELLO come on top.
+    commandsQueueMaxLength: CALLS_MAX + OWN_COMMANDS_MAX,
     // Together they notice a connection that is dead without having been closed.
     pingInterval: silenceMs / 2,
     socket: {

@@ -7,6 +7,7 @@ import type {
   SessionRecord,
   Store,
   StoreContext,
+  StoreStats,
   Tombstone,
 } from '../../core/index.ts'
 import type { Client } from './client.ts'
@@ -64,6 +65,10 @@ export class RedisStore implements Store {
     else await this.#run(installScript, whole.key, encodeRecord(whole, this.#context.clock.now()))
   }
 
+  get stats(): StoreStats {
+    return this.#link ? { connection: this.#link.stats } : {}
+  }
+
   async check(): Promise<void> {
     await this.#reach().send(['PING'])
   }
@@ -94,10 +99,10 @@ export class RedisStore implements Store {
     return new Link(client, {
       deadlineMs,
       wentAway: (error) => {
-        if (this.#isServing) logger.warn({ store: 'redis', error }, `lost the connection: ${error.message}`)
+        if (this.#isServing) logger.warn({ store: 'redis', error }, `cannot use Redis: ${error.message}`)
       },
       cameBack: () => {
-        if (this.#isServing) logger.info({ store: 'redis' }, 'the connection to Redis is back')
+        if (this.#isServing) logger.info({ store: 'redis' }, 'Redis can be used again')
       },
     })
   }

@@ -1,0 +1,16 @@
+/** Every bound of the Redis store, with its unit and its reason. */
+
+/** Calls that may be under way at once, those given up included: a client keeps them until they are answered or the connection breaks. */
+export const CALLS_MAX = 10_000
+
+/** Commands that a client of our own may hold beside those of the calls: its PING and HELLO, and the probes. */
+export const OWN_COMMANDS_MAX = 1_000
+
+/** Length of the commands of all calls under way, in UTF-16 units: ten thousand large sessions would fill the memory long before they are too many. */
+export const CALLS_LENGTH_MAX: number = 64 * 1024 * 1024
+
+/** Calls in a row that may go without an answer before the server is taken for silent. One or two are lost with a packet; more make many visitors wait. */
+export const UNANSWERED_MAX = 5
+
+/** Pause after a PING that was not answered in time, in milliseconds. As much later a server that is back is noticed. */
+export const PROBE_PAUSE_MS = 100
