@@ -42,6 +42,7 @@ export {
   type Health,
   type Logger,
   type LoginOptions,
+  type NearCacheStats,
   type PeerRefusal,
   type RequestLike,
   type Session,

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { createKeyRing, createTokenCodec, type TokenCodec } from '../token/index.ts'
 import type { CarriedSessions } from './carried.ts'
 import { SessionInvalidError } from './errors.ts'
-import { EventBus } from './events.ts'
+import { type EndReason, EventBus } from './events.ts'
+import { ENDS_REMEMBERED_MAX } from './limits.ts'
 import { type Policy, type SessionsOptions, toPolicy } from './policy.ts'
 import { fieldOfIssue, type SchemaIssue, type StandardSchema } from './standard-schema.ts'
 import type { Clock, Logger, OperationId } from './store.ts'
@@ -22,6 +23,7 @@ export class Engine<Data extends object> {
   readonly turns: Turns = new Turns()
   readonly #slot = randomBytes(9).toString('base64url')
   #operationCount = 0
+  readonly #ended = new Set<string>()
   #closing: Promise<void> | undefined
   readonly #initial: (() => Data) | undefined
   #initialNames: readonly string[] | undefined
@@ -43,7 +45,8 @@ export class Engine<Data extends object> {
       deadlineMs: this.policy.deadlineMs,
       absoluteTimeoutMs: this.policy.absoluteTimeoutMs,
       cookie: this.policy.cookie,
-      dropped: (key) => this.events.emit('ended', { key, user: null, reason: 'dropped' }),
+      dropped: (key) => this.tellEnd(key, null, 'dropped'),
+      ended: (key, user, reason) => this.tellEnd(key, user, reason),
       raise: (name, event) => this.events.emit(name, event),
     })
     this.carrying = store.carried
@@ -54,6 +57,15 @@ export class Engine<Data extends object> {
   nextOperation(): OperationId {
     this.#operationCount += 1
     return { slot: this.#slot, count: this.#operationCount }
+  }
+
+  /** Raises `ended`, once: a key is drawn at random and never used again. */
+  tellEnd(key: string, user: string | null, reason: EndReason): void {
+    if (this.#ended.has(key)) return
+    this.#ended.add(key)
+    const [oldest] = this.#ended
+    if (this.#ended.size > ENDS_REMEMBERED_MAX && oldest !== undefined) this.#ended.delete(oldest)
+    this.events.emit('ended', { key, user, reason })
   }
 
   async ready(): Promise<void> {

@@ -11,7 +11,11 @@ export interface SessionEvents {
   created: { readonly key: string }
   /** A user logged in. */
   login: { readonly key: string; readonly user: string }
-  /** A session was ended through this node (`dropped`: by a bounded store under pressure; `invalid`: it did not fit the schema). */
+  /**
+   * A session has ended, through this node, or through another while this one holds it (as a WebSocket does, or by a copy).
+   * `dropped`: by a bounded store under pressure, or it is gone from the store without a word; `invalid`: it did not fit the
+   * schema. Once on each node for each session.
+   */
   ended: { readonly key: string; readonly user: string | null; readonly reason: EndReason }
   /** Two use one session: a token came after another had taken its place, and every answer on its way had arrived. */
   stolen: {

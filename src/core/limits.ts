@@ -47,3 +47,6 @@ export const CONFLICTS_MAX = 1_000
 
 /** How long a predecessor is served after its successor was first presented. */
 export const GRACE_MS = 60_000
+
+/** Ends that a node remembers to have told, so that each is told once. The oldest is forgotten first, and may be told again. */
+export const ENDS_REMEMBERED_MAX = 10_000

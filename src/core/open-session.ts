@@ -264,7 +264,9 @@ export class OpenSession<Data extends object> implements Session<Data> {
   /** A request in flight across a later login, a logout or the first use of its successor must not put its token over the newer cookie. */
   async #withdrawDeadToken(token: number): Promise<void> {
     const { carried } = this.#life
-    const record = await this.#engine.store.call('read', (store) => store.read(this.key, carried ? { carried } : {}))
+    const record = await this.#engine.store.call('read', (store) =>
+      store.read(this.key, { fresh: true, ...(carried ? { carried } : {}) }),
+    )
     if (!record || token < record.floor || this.#life.isUsedSuccessor(token, record.generation))
       this.#life.cookies.set({})
   }
@@ -298,15 +300,15 @@ export class OpenSession<Data extends object> implements Session<Data> {
 
   async #end(reason: EndReason): Promise<void> {
     this.#life.assertAttached()
-    const { store, clock, events } = this.#engine
+    const { store, clock } = this.#engine
     if (this.#life.kind === 'live') {
       const { key, user } = this
       const now = clock.now()
-      const end = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS }
+      const end = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS, reason }
       const generation = this.#life.isUnattended ? {} : { generation: this.#life.generation }
       const result = await store.call('end', (store) => store.end({ ...end, ...generation }, this.#life.carried))
       if (result === 'superseded') throw new SessionSupersededError()
-      if (result === 'ended') events.emit('ended', { key, user, reason })
+      if (result === 'ended') this.#engine.tellEnd(key, user, reason)
     }
     await this.#becomeEmpty()
     if (this.#isPresented) this.#life.cookies.set({ clear: true })

@@ -59,7 +59,7 @@ export class Opener<Data extends object> {
     return (await fitted(this.#engine, opening)) ?? this.#blank({ isPresented: true, header })
   }
 
-  async #judge(presented: Presented, stored: SessionRecord | undefined): Promise<Opening> {
+  async #judge(presented: Presented, stored: SessionRecord | undefined, isFresh = false): Promise<Opening> {
     if (!stored) return this.#blankFor(presented)
     const { key, selector, generation, isOfSigner } = presented
     const record = withoutReserved(stored)
@@ -67,7 +67,7 @@ export class Opener<Data extends object> {
     const opening: Opening = { ...presented.carriage, initial, isPresented: true, selector, key, generation, record }
     switch (judgeGeneration(record, generation, this.#engine.clock.now())) {
       case 'current':
-        return this.#current(presented, stored, { ...opening, isCurrent: true, isOfSigner })
+        return this.#current(presented, stored, { ...opening, isCurrent: true, isOfSigner }, isFresh)
       case 'grace':
         return opening
       case 'successor':
@@ -76,7 +76,7 @@ export class Opener<Data extends object> {
         this.#engine.events.emit('superseded', { key })
         return this.#blank({ key, detached: SUPERSEDED })
       case 'stolen':
-        return this.#stolen(presented, stored, opening)
+        return this.#stolen(presented, stored, opening, isFresh)
     }
   }
 
@@ -103,11 +103,11 @@ export class Opener<Data extends object> {
    * the browser again whose answer was lost, and a thief. When it was settled long ago that all answers on their way
    * have arrived, a browser has one issue of it left, and the first that is presented then is the only good one.
    */
-  async #current(presented: Presented, stored: SessionRecord, opening: Opening): Promise<Opening> {
+  async #current(presented: Presented, stored: SessionRecord, opening: Opening, isFresh: boolean): Promise<Opening> {
     const { generation, issue } = presented
     const field = stored.fields.get(USE_FIELD)
     const use = useOf(stored, field)
-    if (use.issue !== 0 && use.issue !== issue) return this.#stolen(presented, stored, opening)
+    if (use.issue !== 0 && use.issue !== issue) return this.#stolen(presented, stored, opening, isFresh)
     const current = stored.pending ? { ...opening, successor: generation + 1 } : opening
     const now = this.#engine.clock.now()
     const settlesAt = (stored.retired[0] ?? 0) + this.#engine.policy.graceMs
@@ -120,14 +120,21 @@ export class Opener<Data extends object> {
       fields: new Map([[USE_FIELD, settled]]),
     })
     if (result.outcome === 'conflict') {
-      return this.#judge(presented, await this.#read(presented.key, undefined, presented.carriage))
+      return this.#judgeAnew(presented)
     }
     if (result.outcome !== 'applied') return this.#lost(presented, result)
     const record = { ...withoutReserved(stored), version: result.version, lastSeenAt: now }
     return { ...current, ...carriedIn(result), record }
   }
 
-  async #stolen(presented: Presented, stored: SessionRecord, opening: Opening): Promise<Opening> {
+  async #judgeAnew(presented: Presented): Promise<Opening> {
+    const { key, carriage } = presented
+    return this.#judge(presented, await this.#read(key, undefined, { ...carriage, fresh: true }), true)
+  }
+
+  /** By a copy that is behind a little nobody is called a thief. */
+  async #stolen(presented: Presented, stored: SessionRecord, opening: Opening, isFresh: boolean): Promise<Opening> {
+    if (!isFresh) return this.#judgeAnew(presented)
     const { key, generation } = presented
     const heldBy = useOf(stored, stored.fields.get(USE_FIELD)).label
     const presentedBy = this.#labelOf(presented)
@@ -177,20 +184,24 @@ export class Opener<Data extends object> {
   }
 
   /** The record, unless its time is over. */
-  async read(key: string): Promise<SessionRecord | undefined> {
-    const record = await this.#read(key)
+  async read(key: string, options: Pick<ReadOptions, 'fresh'> = {}): Promise<SessionRecord | undefined> {
+    const record = await this.#read(key, undefined, options)
     return record && withoutReserved(record)
   }
 
   async #read(
     key: string,
     seen?: Version,
-    { carried }: Pick<ReadOptions, 'carried'> = {},
+    { carried, fresh }: Pick<ReadOptions, 'carried' | 'fresh'> = {},
   ): Promise<SessionRecord | undefined> {
     const { store, clock, policy, events } = this.#engine
     this.#engine.assertOpen()
     const record = await store.call('read', (store) =>
-      store.read(key, { ...(seen ? { atLeast: seen } : {}), ...(carried ? { carried } : {}) }),
+      store.read(key, {
+        ...(seen ? { atLeast: seen } : {}),
+        ...(carried ? { carried } : {}),
+        ...(fresh ? { fresh } : {}),
+      }),
     )
     if (!record && seen) events.emit('stale', { key, seen, stored: null })
     if (!record || endOf(policy, record) <= clock.now()) return undefined

@@ -10,7 +10,7 @@ import { Opener } from './opener.ts'
 import { endOf, type SessionsOptions } from './policy.ts'
 import { headerOf, type RequestLike } from './request.ts'
 import type { HeaderLine, Session } from './session.ts'
-import type { Clock, Logger, StoreStats } from './store.ts'
+import type { Clock, End, Logger, StoreStats } from './store.ts'
 
 /** A session as `get` reads it, outside a request. A copy: changing it changes nothing. */
 export interface SessionView<Data extends object> {
@@ -191,7 +191,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
 
   async revoke(key: string): Promise<boolean> {
     if (this.#engine.carrying) return this.#revokeUnseen(key)
-    const record = await this.#opener.read(key)
+    const record = await this.#opener.read(key, { fresh: true })
     if (!record) return false
     await new OpenSession(this.#engine, { key, record, initial: {}, unattended: true }).end('revoked')
     return true
@@ -266,11 +266,11 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async #revokeUnseen(key: string): Promise<boolean> {
-    const { store, clock, events } = this.#engine
+    const { store, clock } = this.#engine
     const now = clock.now()
-    const end = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS }
+    const end: End = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS, reason: 'revoked' }
     const result = await store.call('end', (store) => store.end(end))
-    if (result === 'ended') events.emit('ended', { key, user: null, reason: 'revoked' })
+    if (result === 'ended') this.#engine.tellEnd(key, null, 'revoked')
     return result === 'ended'
   }
 

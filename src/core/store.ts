@@ -1,6 +1,6 @@
 import type { CookiePolicy, KeyRing, Version } from '../token/index.ts'
 import type { Carried, CarriedSessions } from './carried.ts'
-import type { SessionEvents, StoreEventName } from './events.ts'
+import type { EndReason, SessionEvents, StoreEventName } from './events.ts'
 import type { SessionRecord, StoredField, Tombstone } from './record.ts'
 
 /**
@@ -48,6 +48,8 @@ export interface Change {
 export interface End extends Tombstone {
   /** The generation under which it was asked: below the record's floor nothing ends, and the answer is `superseded`. Default: ends the session whatever its generation. */
   readonly generation?: number
+  /** Why, for those who hold the session; see {@link Store.hold}. Default: `'revoked'`. */
+  readonly reason?: EndReason
 }
 
 /** `gone`: there was none, or it had ended; the tombstone is left all the same. */
@@ -75,7 +77,9 @@ export type ChangeResult =
  * Where sessions live. A store knows keys, never tokens, and decides nothing about time beyond cleaning.
  *
  * - Every method may be called at once for one session from any number of nodes; what one `apply` does is atomic.
- * - After `apply`, `end` or `install` has resolved, a `read` that starts later, on any node, sees it.
+ * - After `apply`, `end` or `install` has resolved, a `read` that starts later, on any node, sees it. A store with copies
+ *   on its nodes may be behind with what `apply` did, by a lease of at most 1 s, for a `read` that neither asks for that
+ *   version nor is `fresh`; but never with an end, a login, a `rotate` or a `confirm`.
  * - A method that rejects may or may not have taken effect. Sending the same change again is harmless.
  * - It rejects with `StoreUnavailableError` when the store cannot be reached; it never answers "no such session" instead.
  * - The engine calls no method but `close` before `ready` has resolved, and puts its own deadline on each call.
@@ -108,6 +112,14 @@ export interface Store {
   /** The power to end every session that began before `now`. Default: `revokeAll` is refused as `unsupported`. */
   endAll?(now: number): Promise<void>
 
+  /**
+   * The power to tell of ends: this process goes on with the session after its request, as a WebSocket does, and from now
+   * on is told of its end by {@link StoreContext.ended}, on whichever node it ends, until it calls the result (which it may
+   * do more than once). At least once: after a lost connection the store asks again. Default: whoever goes on with a
+   * session reads it now and then.
+   */
+  hold?(key: string): () => void
+
   /** What the store counts by itself. Default: nothing. */
   readonly stats?: StoreStats
 
@@ -126,6 +138,7 @@ export interface Store {
 export interface StoreStats {
   /** Its connection to the server that keeps the sessions. */
   readonly connection?: ConnectionStats
+  readonly nearCache?: NearCacheStats
 }
 
 export interface ConnectionStats {
@@ -142,8 +155,29 @@ export interface ConnectionStats {
 export interface ReadOptions {
   /** The client has seen this version: an older copy will not do. A store that has only one copy ignores it. */
   readonly atLeast?: Version
+  /** No copy will do, however new: the answer decides over more than this request. */
+  readonly fresh?: boolean
   /** What the client carries; given to a store that has {@link Store.carried}, which knows no session without it. */
   readonly carried?: Carried
+}
+
+/** The copies of sessions that a node keeps of a shared store. */
+export interface NearCacheStats {
+  /** Why this node keeps no copies. */
+  readonly off?: string
+  /** Copies, those of "no such session" included, and the bytes that they are taken to need. */
+  readonly copies: number
+  readonly bytes: number
+  /** Reads that a copy served, and those that went to the store. */
+  readonly hits: number
+  readonly misses: number
+  /** Reads that a copy was there for, while no lease was. */
+  readonly lapses: number
+  /** Copies that were dropped since another node changed the session, and times that all were. */
+  readonly invalidations: number
+  readonly flushes: number
+  /** Copies that followed a change by this node. */
+  readonly patches: number
 }
 
 /** What a store function such as `redisStore()` returns: a description that opens nothing. */
@@ -169,6 +203,8 @@ export interface StoreContext {
   readonly cookie: CookiePolicy
   /** Tells that the store dropped a session by itself before its time, as memory does under pressure. */
   dropped(key: string): void
+  /** Tells that a session which this process holds has ended, through whichever node. Once or more often; told on once. */
+  ended(key: string, user: string | null, reason: EndReason): void
   /** Raises an event that is about the store and no session. */
   raise<N extends StoreEventName>(name: N, event: SessionEvents[N]): void
 }

@@ -33,6 +33,7 @@ export class WatchedStore implements Store {
   readonly changes: (readonly [Change, Carried | undefined])[] = []
   readonly carried?: CarriedSessions
   readonly given: string[] = []
+  readonly hold?: (key: string) => () => void
   readonly #store: Store
   readonly #barriers: Barriers
 
@@ -40,6 +41,7 @@ export class WatchedStore implements Store {
     this.#store = store
     this.#barriers = barriers
     if (store.carried) this.carried = store.carried
+    if (store.hold) this.hold = (key) => store.hold?.(key) ?? (() => {})
   }
 
   ready(): Promise<void> {

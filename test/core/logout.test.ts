@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import type { StoreContext, StoreDefinition } from '../../src/core/store.ts'
+import { createSharedStore } from '../support/shared-store.ts'
 import { Client, createFleet, createGate, createVisitor, onlyRecord } from './fleet.ts'
 
 suite('logout', () => {
@@ -121,5 +123,25 @@ suite('a change in flight at logout', () => {
     await client.visit(sessions, (session) => session.logout())
     writing.data.n = 2
     for (const slow of [reading, writing]) assert.deepEqual(await sessions.commit(slow), [])
+  })
+
+  test('an end that the store tells of, once or more often, and the one of this node are told once', async () => {
+    const shared = createSharedStore()
+    const contexts: StoreContext[] = []
+    const store: StoreDefinition = { ...shared, open: (context) => (contexts.push(context), shared.open(context)) }
+    const { sessions, events } = createFleet({ store })
+    const client = await createVisitor(sessions)
+    const key = await client.visit(sessions, (session) => session.key)
+    await client.visit(sessions, (session) => session.logout())
+    for (const _ of ['again', 'and again']) contexts[0]?.ended(key, 'ada', 'logout')
+    contexts[0]?.ended('elsewhere', 'ada', 'stolen')
+    contexts[0]?.ended('elsewhere', 'ada', 'stolen')
+    assert.deepEqual(
+      events.filter(([name]) => name === 'ended').map(([, event]) => event),
+      [
+        { key, user: null, reason: 'logout' },
+        { key: 'elsewhere', user: 'ada', reason: 'stolen' },
+      ],
+    )
   })
 })

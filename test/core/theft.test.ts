@@ -113,6 +113,25 @@ suite('a thief who polls and is given the successor along with its owner', () =>
   })
 })
 
+suite('a copy of a session from before a login', () => {
+  test('calls nobody a thief: the store is asked again, without copies', async () => {
+    const fleet = createFleet(options)
+    const { sessions, store, clock } = fleet
+    const client = await createVisitor(sessions)
+    const old = client.clone()
+    clock.advance('15m')
+    for (const _ of ['given the successor', 'uses it']) await visit(fleet, client)
+    clock.advance('2m')
+    const before = onlyRecord(store)
+    await client.visit(sessions, (session) => session.login('ann'))
+    let reads = 0
+    store.around = async (call, run) => (call === 'read' && reads++ === 0 ? before : run())
+    assert.equal(await visit(fleet, old), 0)
+    assert.equal(await visit(fleet, client), 1)
+    assert.deepEqual(fleet.eventNames(), ['created', 'login', 'superseded'])
+  })
+})
+
 suite('an honest browser that was given two issues of one successor', () => {
   test('is not taken for a thief by a request that was slow on its way, sent before the later issue arrived', async () => {
     const fleet = createFleet(options)

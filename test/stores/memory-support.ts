@@ -29,6 +29,7 @@ export function makeMemoryStore(options?: MemoryStoreOptions, whenDropped?: (key
       dropped.push(key)
       whenDropped?.(key)
     },
+    ended() {},
     raise() {},
   })
   return { store, dropped, clock }

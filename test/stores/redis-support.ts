@@ -31,6 +31,7 @@ export function makeRedisStore(options: RedisStoreOptions, parts: Partial<StoreC
     cookie: toCookiePolicy(),
     deadlineMs: 1_000,
     dropped() {},
+    ended() {},
     raise() {},
   }
   return redisStore(options).open({ ...context, ...parts })

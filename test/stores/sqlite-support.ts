@@ -22,6 +22,7 @@ export function makeSqliteStore(options: SqliteStoreOptions, parts: Partial<Stor
     cookie: toCookiePolicy(),
     deadlineMs: 1_000,
     dropped() {},
+    ended() {},
     raise() {},
     ...parts,
   })

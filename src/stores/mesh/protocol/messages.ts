@@ -62,7 +62,7 @@ export type Holding = SessionRecord | Tombstone
 export type Operation =
   | { readonly kind: 'read'; readonly key: string; readonly atLeast?: Version }
   | { readonly kind: 'apply'; readonly key: string; readonly change: Change }
-  | { readonly kind: 'end'; readonly key: string; readonly end: End }
+  | { readonly kind: 'end'; readonly key: string; readonly end: Omit<End, 'reason'> }
   | { readonly kind: 'install'; readonly key: string; readonly whole: Holding }
 
 /** What came of an {@link Operation}. */

@@ -162,14 +162,14 @@ function readChange(reader: Reader, key: string): Change {
   }
 }
 
-function writeEnd(writer: Writer, { endedAt, forgetAt, generation }: End): void {
+function writeEnd(writer: Writer, { endedAt, forgetAt, generation }: Omit<End, 'reason'>): void {
   writer.bool(generation !== undefined)
   writer.time(endedAt, 0)
   writer.time(forgetAt, endedAt)
   if (generation !== undefined) writer.count(generation)
 }
 
-function readEnd(reader: Reader, key: string): End {
+function readEnd(reader: Reader, key: string): Omit<End, 'reason'> {
   const hasGeneration = reader.bool()
   const endedAt = reader.time(0)
   const forgetAt = reader.time(endedAt)
