@@ -15,3 +15,4 @@ export { type Health, openSessions, type Sessions, type SessionStats, type Sessi
 export type { StandardSchema } from './standard-schema.ts'
 export * from './store.ts'
 export { USE_FIELD, withoutReserved } from './use.ts'
+export type { UserEntry, UserLogin, UserPage, UserSessions } from './user-sessions.ts'

@@ -50,3 +50,6 @@ export const GRACE_MS = 60_000
 
 /** Ends that a node remembers to have told, so that each is told once. The oldest is forgotten first, and may be told again. */
 export const ENDS_REMEMBERED_MAX = 10_000
+
+/** How long a store remembers that a user's epoch has advanced. Longer than any login takes, a node that was paused in it included. */
+export const EPOCH_MS: number = 24 * 3_600_000

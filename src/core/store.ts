@@ -2,6 +2,7 @@ import type { CookiePolicy, KeyRing, Version } from '../token/index.ts'
 import type { Carried, CarriedSessions } from './carried.ts'
 import type { EndReason, SessionEvents, StoreEventName } from './events.ts'
 import type { SessionRecord, StoredField, Tombstone } from './record.ts'
+import type { UserSessions } from './user-sessions.ts'
 
 /**
  * Names one change for as long as it may be sent again. `slot` is drawn at random by each node when it starts (12
@@ -106,7 +107,10 @@ export interface Store {
    */
   readonly carried?: CarriedSessions
 
-  /** The power to end every session of a user that began before `now`. Default: `revokeUser` is refused as `unsupported`. */
+  /** The power to find the sessions of a user. Default: `list` and `maxSessionsPerUser` are refused, and `revokeUser` without {@link endUser}. */
+  readonly users?: UserSessions
+
+  /** The power to end every session of a user that began before `now`, where nobody can find them. Default: {@link users}. */
   endUser?(user: string, now: number): Promise<void>
 
   /** The power to end every session that began before `now`. Default: `revokeAll` is refused as `unsupported`. */

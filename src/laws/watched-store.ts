@@ -12,6 +12,7 @@ import type {
   StoreContext,
   StoreDefinition,
   Tombstone,
+  UserSessions,
 } from '../core/index.ts'
 import type { Barriers } from './steps.ts'
 
@@ -34,6 +35,7 @@ export class WatchedStore implements Store {
   readonly carried?: CarriedSessions
   readonly given: string[] = []
   readonly hold?: (key: string) => () => void
+  readonly users?: UserSessions
   readonly #store: Store
   readonly #barriers: Barriers
 
@@ -41,6 +43,7 @@ export class WatchedStore implements Store {
     this.#store = store
     this.#barriers = barriers
     if (store.carried) this.carried = store.carried
+    if (store.users) this.users = store.users
     if (store.hold) this.hold = (key) => store.hold?.(key) ?? (() => {})
   }
 

@@ -1,8 +1,12 @@
-import { storeContract } from './contract.ts'
+import { type OpenStore, storeContract } from './contract.ts'
 import { makeMemoryStore } from './memory-support.ts'
+import { usersContract } from './users-contract.ts'
 
-storeContract('memoryStore', async () => {
+async function open(): Promise<OpenStore> {
   const { store } = makeMemoryStore()
   await store.ready()
   return { store, close: () => store.close() }
-})
+}
+
+storeContract('memoryStore', open)
+usersContract('memoryStore', open, 'records')

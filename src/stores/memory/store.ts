@@ -14,9 +14,11 @@ import {
   StoreUnavailableError,
   takesPlace,
   type Tombstone,
+  type UserSessions,
 } from '../../core/index.ts'
 import { type Place, TimeHeap } from './heap.ts'
 import { estimateBytes, TOMBSTONE_BYTES } from './size.ts'
+import { MemoryUsers } from './users.ts'
 
 /** Entries whose time is over that one call removes: more than it can add, and few enough that no call stalls. */
 const CLEANED_PER_CALL = 2
@@ -45,6 +47,7 @@ export class MemoryStore implements Store {
   readonly #endings = new TimeHeap<Entry>()
   /** Those without a user, by when they were last seen. */
   readonly #anonymous = new TimeHeap<Entry>()
+  readonly #users: MemoryUsers
   #sessionCount = 0
   #bytes = 0
   #anonymousBytes = 0
@@ -53,6 +56,11 @@ export class MemoryStore implements Store {
   constructor(limits: MemoryLimits, context: StoreContext) {
     this.#limits = limits
     this.#context = context
+    this.#users = new MemoryUsers(() => context.clock.now())
+  }
+
+  get users(): UserSessions {
+    return this.#users
   }
 
   async ready(): Promise<void> {}
@@ -94,6 +102,7 @@ export class MemoryStore implements Store {
     this.#entries.clear()
     this.#endings.clear()
     this.#anonymous.clear()
+    this.#users.clear()
   }
 
   #begin(): void {
@@ -113,12 +122,13 @@ export class MemoryStore implements Store {
       throw error
     }
     this.#add(next)
+    this.#users.replace(entry?.record, record)
     // A listener may call the store, so it hears of it when the store is whole again.
     for (const { key } of dropped) this.#context.dropped(key)
   }
 
   #bury({ key, forgetAt }: Tombstone, entry: Entry | undefined): void {
-    if (entry) this.#remove(entry)
+    if (entry) this.#drop(entry)
     const until = entry && isEnded(entry) ? Math.max(forgetAt, entry.ending?.at ?? 0) : forgetAt
     this.#add({ key, record: undefined, bytes: TOMBSTONE_BYTES }, until)
   }
@@ -136,7 +146,7 @@ export class MemoryStore implements Store {
     while (isOver(this.#bytes, this.#sessionCount)) {
       const victim = this.#anonymous.first?.thing
       if (!victim) return
-      this.#remove(victim)
+      this.#drop(victim)
       dropped.push(victim)
     }
   }
@@ -145,8 +155,13 @@ export class MemoryStore implements Store {
   #removeOver(): boolean {
     const first = this.#endings.first
     if (!first || first.at > this.#context.clock.now()) return false
-    this.#remove(first.thing)
+    this.#drop(first.thing)
     return true
+  }
+
+  #drop(entry: Entry): void {
+    this.#remove(entry)
+    this.#users.replace(entry.record, undefined)
   }
 
   #add(entry: Entry, removableAt: number = (entry.record?.expiresAt ?? 0) + CLEANING_MARGIN_MS): void {
