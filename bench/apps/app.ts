@@ -71,6 +71,9 @@ switch (variant) {
   case 'sojourn':
     await useSojourn(redisStore({ url: redisUrl }))
     break
+  case 'sojourn memory':
+    await useSojourn(memoryStore())
+    break
   case 'sojourn cookie':
     await useSojourn(cookieStore())
     break

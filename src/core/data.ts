@@ -31,7 +31,9 @@ export type FieldChanges = ReadonlyMap<string, string | null>
  * were read as objects or assigned, so that nested mutation is noticed and what nobody touched costs nothing.
  */
 export class SessionFields {
-  readonly #fields = new Map<string, Field>()
+  /** What the store has of the fields that nobody has looked at yet: most requests read one or two of many. */
+  #untouched: ReadonlyMap<string, StoredField>
+  readonly #touched = new Map<string, Field>()
   /** Told of each assignment and removal. */
   whenAssigned: (() => void) | undefined
   #proxy: object | undefined
@@ -41,22 +43,48 @@ export class SessionFields {
    * @param initial what `initial()` returned: the values of fields that the store has never had
    */
   constructor(stored: ReadonlyMap<string, StoredField>, initial: object) {
-    this.#load(stored, initial)
+    this.#untouched = stored
+    this.#begin(initial)
   }
 
   /** Forgets everything, as where a session ended and another begins; whoever holds `proxy` goes on with that one. */
-  restart(initial: object, stored: ReadonlyMap<string, StoredField> = new Map()): void {
-    this.#fields.clear()
-    this.#load(stored, initial)
+  restart(initial: object, stored: ReadonlyMap<string, StoredField> = NOTHING): void {
+    this.#untouched = stored
+    this.#touched.clear()
+    this.#begin(initial)
   }
 
-  #load(stored: ReadonlyMap<string, StoredField>, initial: object): void {
-    for (const [name, field] of stored) {
-      this.#fields.set(name, { stored: field, state: field.value === null ? 'removed' : 'encoded', value: undefined })
-    }
+  #begin(initial: object): void {
     for (const [name, value] of Object.entries(initial)) {
-      if (!stored.has(name)) this.#fields.set(name, { stored: undefined, state: 'initial', value })
+      if (this.#untouched.has(name) || this.#touched.has(name)) continue
+      this.#touchAll() // a name of `initial` comes after those that are stored
+      this.#touched.set(name, { stored: undefined, state: 'initial', value })
     }
+  }
+
+  /** Every field, stored ones first. */
+  get #fields(): Map<string, Field> {
+    this.#touchAll()
+    return this.#touched
+  }
+
+  #touchAll(): void {
+    if (this.#untouched.size === 0) return
+    const touched = [...this.#touched]
+    this.#touched.clear()
+    for (const [name, stored] of this.#untouched) this.#touched.set(name, fieldOf(stored))
+    for (const [name, field] of touched) this.#touched.set(name, field)
+    this.#untouched = NOTHING
+  }
+
+  #touch(name: string): Field | undefined {
+    const touched = this.#touched.get(name)
+    if (touched || this.#untouched.size === 0) return touched
+    const stored = this.#untouched.get(name)
+    if (!stored) return undefined
+    const field = fieldOf(stored)
+    this.#touched.set(name, field)
+    return field
   }
 
   /** What `session.data` is: reads and writes through to the fields. */
@@ -71,12 +99,12 @@ export class SessionFields {
   }
 
   has(name: string): boolean {
-    const field = this.#fields.get(name)
+    const field = this.#touch(name)
     return field !== undefined && field.state !== 'removed'
   }
 
   get(name: string): unknown {
-    const field = this.#fields.get(name)
+    const field = this.#touch(name)
     if (!field) return undefined
     if (field.state === 'encoded') {
       field.value = decodeValue(name, field.stored?.value ?? 'null')
@@ -153,7 +181,7 @@ export class SessionFields {
    */
   changes(whole = false): FieldChanges {
     const changes = new Map<string, string | null>()
-    for (const [name, field] of this.#fields) {
+    for (const [name, field] of whole ? this.#fields : this.#touched) {
       let change = this.#change(name, field)
       if (change === undefined && whole && field.state !== 'removed') change = this.#encoded(name, field)
       if (change !== undefined) changes.set(name, change)
@@ -162,7 +190,7 @@ export class SessionFields {
   }
 
   get isChanged(): boolean {
-    for (const [name, field] of this.#fields) if (this.#change(name, field) !== undefined) return true
+    for (const [name, field] of this.#touched) if (this.#change(name, field) !== undefined) return true
     return false
   }
 
@@ -175,7 +203,9 @@ export class SessionFields {
         return true
       }
     }
-    return [...this.#fields].filter(([name, field]) => isChanged(name, field)).map(([name]) => name)
+    const names: string[] = []
+    for (const [name, field] of this.#touched) if (isChanged(name, field)) names.push(name)
+    return names
   }
 
   /** @throws SessionTooLargeError when the session with these changes is larger than `bytesMax` or has too many fields */
@@ -228,8 +258,7 @@ export class SessionFields {
 
   /** Takes over one field and forgets what the handler had in it, since `update` computes it anew. */
   updated(name: string, stored: StoredField | undefined): void {
-    if (stored)
-      this.#fields.set(name, { stored, state: stored.value === null ? 'removed' : 'encoded', value: undefined })
+    if (stored) this.#fields.set(name, fieldOf(stored))
     else this.#fields.delete(name)
   }
 
@@ -249,6 +278,12 @@ export class SessionFields {
   #encoded(name: string, field: Field): string {
     return field.state === 'encoded' ? (field.stored?.value ?? 'null') : encodeField(name, field.value)
   }
+}
+
+const NOTHING: ReadonlyMap<string, StoredField> = new Map()
+
+function fieldOf(stored: StoredField): Field {
+  return { stored, state: stored.value === null ? 'removed' : 'encoded', value: undefined }
 }
 
 function isObject(value: unknown): boolean {
