@@ -64,7 +64,11 @@ export function session<Data extends object>(
         // The first of two keeps the name; `sessions.of` finds both.
         if (!('session' in request)) Object.assign(request, { session: opened })
         response.once('close', () => sessions.finish(opened))
-        holdResponse(response, { commit: () => sessions.commit(opened), failed: next })
+        holdResponse(response, {
+          isSettled: () => sessions.isSettled(opened),
+          commit: () => sessions.commit(opened),
+          failed: next,
+        })
         next()
       },
       (error: unknown) => {

@@ -143,6 +143,7 @@ class Exchange<Data extends object> {
   async commit(): Promise<void> {
     if (this.#isBegun) return
     this.#isBegun = true
+    if (this.#sessions.isSettled(this.#session)) return
     for (const [name, value] of await this.#sessions.commit(this.#session)) this.#append(name, value)
   }
 
@@ -160,6 +161,7 @@ class Exchange<Data extends object> {
     this.#isBegun = true
     const { raw } = this.#reply
     holdResponse(raw, {
+      isSettled: () => this.#sessions.isSettled(this.#session),
       commit: () => this.#sessions.commit(this.#session),
       failed: (error) => answerError(raw, error),
     })

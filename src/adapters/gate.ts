@@ -5,6 +5,8 @@ import { addHeader, applyHead, type Head, resetHead, takeHead } from './head.ts'
 
 /** What a gate asks of its adapter. */
 export interface GateHooks {
+  /** Asked when the handler begins its response: whether nothing is to be committed, so that it need not be held back. */
+  isSettled(): boolean
   /** Called once, when the handler begins its response. Resolves the headers to add to it. */
   commit(): Promise<HeaderLine[]>
   /** The commit failed, and the response is as if nothing had been written: the framework answers. */
@@ -141,7 +143,8 @@ class Gate {
   }
 
   #isHeld(): boolean {
-    if (this.#state === 'open' && this.#response.headersSent) this.#state = 'passing' // somebody went round the gate
+    // Or somebody went round the gate.
+    if (this.#state === 'open' && (this.#response.headersSent || this.#hooks.isSettled())) this.#state = 'passing'
     return this.#state === 'open' || this.#state === 'committing'
   }
 

@@ -64,7 +64,11 @@ export function withSession<Data extends object>(
       if (!skip?.(request)) {
         const session = await open()
         response.once('close', () => sessions.finish(session))
-        holdResponse(response, { commit: () => sessions.commit(session), failed: fail })
+        holdResponse(response, {
+          isSettled: () => sessions.isSettled(session),
+          commit: () => sessions.commit(session),
+          failed: fail,
+        })
       }
       await handler(request, response)
     }

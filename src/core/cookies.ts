@@ -66,6 +66,12 @@ export class ResponseCookies {
     else this.#state.hint = version
   }
 
+  /** Whether there is nothing to tell. */
+  get isEmpty(): boolean {
+    const { token, hint, carried, clear } = this.#state
+    return token === undefined && !hint && !carried && !clear
+  }
+
   /** Replaces all. */
   set(state: CookieState): void {
     this.#state = state

@@ -189,22 +189,16 @@ export class SessionFields {
     return changes
   }
 
+  /** Whether a field is changed, be it to a value that cannot be stored. */
   get isChanged(): boolean {
-    for (const [name, field] of this.#touched) if (this.#change(name, field) !== undefined) return true
+    for (const [name, field] of this.#touched) if (this.#isChanged(name, field)) return true
     return false
   }
 
   /** The fields that are changed, those included that cannot be stored. */
   get changedNames(): string[] {
-    const isChanged = (name: string, field: Field): boolean => {
-      try {
-        return this.#change(name, field) !== undefined
-      } catch {
-        return true
-      }
-    }
     const names: string[] = []
-    for (const [name, field] of this.#touched) if (isChanged(name, field)) names.push(name)
+    for (const [name, field] of this.#touched) if (this.#isChanged(name, field)) names.push(name)
     return names
   }
 
@@ -260,6 +254,14 @@ export class SessionFields {
   updated(name: string, stored: StoredField | undefined): void {
     if (stored) this.#fields.set(name, fieldOf(stored))
     else this.#fields.delete(name)
+  }
+
+  #isChanged(name: string, field: Field): boolean {
+    try {
+      return this.#change(name, field) !== undefined
+    } catch {
+      return true // to a value that cannot be stored
+    }
   }
 
   #change(name: string, field: Field): string | null | undefined {

@@ -95,9 +95,9 @@ export class Engine<Data extends object> {
     return values
   }
 
-  /** What a stored session takes from `initial()`: nothing, so that it need not be called, unless it lacks a field. */
-  async initialFor(fields: ReadonlyMap<string, unknown>): Promise<object> {
-    return this.#initialNames?.every((name) => fields.has(name)) ? {} : this.initial()
+  /** Whether a stored session needs nothing of `initial()`, so that it need not be called: it lacks no field. */
+  needsNothingOfInitial(fields: ReadonlyMap<string, unknown>): boolean {
+    return this.#initialNames?.every((name) => fields.has(name)) ?? false
   }
 
   async #makeInitial(): Promise<object> {

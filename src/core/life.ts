@@ -1,4 +1,4 @@
-import { createSelector, keyOfSelector } from '../token/index.ts'
+import { createSelector, keyOfSelector, type ValidToken } from '../token/index.ts'
 import type { Adoption, Carried } from './carried.ts'
 import { ResponseCookies } from './cookies.ts'
 import type { Engine } from './engine.ts'
@@ -20,7 +20,8 @@ type RecordMeta = Pick<SessionRecord, 'version' | 'user' | 'startedAt' | 'create
 
 /** How a session came out of `open`. */
 export interface Opening {
-  readonly selector?: Buffer
+  /** Of ours, as it was sent. */
+  readonly token?: Pick<ValidToken, 'selector'>
   readonly key?: string
   readonly generation?: number
   readonly record?: SessionRecord
@@ -59,6 +60,7 @@ export class Life<Data extends object> {
   readonly #engine: Engine<Data>
   readonly #openedAt: number
   #state: State
+  #token: Opening['token']
   #selector: Buffer | undefined
   #key: string | undefined
   #generation: number
@@ -72,7 +74,7 @@ export class Life<Data extends object> {
     const { record, detached } = opening
     this.#engine = engine
     this.#openedAt = engine.clock.now()
-    this.#selector = opening.selector
+    this.#token = opening.token
     this.#key = opening.key
     this.#generation = opening.generation ?? 1
     this.#rotatesAt = rotatesAt(engine, opening)
@@ -217,12 +219,14 @@ export class Life<Data extends object> {
   takeHeaders(): HeaderLine[] {
     const { startedAt } = this.meta
     const endsAt = startedAt + this.#engine.policy.absoluteTimeoutMs
-    return this.cookies.take(this.#selector, endsAt - this.#engine.clock.now())
+    const selector = this.cookies.token === undefined ? undefined : (this.#selector ?? this.#token?.selector)
+    return this.cookies.take(selector, endsAt - this.#engine.clock.now())
   }
 
   /** Goes on under a key of its own, with nothing stored. */
   becomeNew(): void {
     this.#state = { kind: 'empty' }
+    this.#token = undefined
     this.#selector = createSelector()
     this.#key = keyOfSelector(this.#selector)
     this.#generation = 1

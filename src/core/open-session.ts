@@ -106,14 +106,18 @@ export class OpenSession<Data extends object> implements Session<Data> {
     await this.#turn(() => this.#reload())
   }
 
+  /** Takes the session as sent, where nothing is to be written and the client is to be told nothing. */
+  settle(): boolean {
+    const isSettled = this.#isUntouched || (this.#hasNothingToWrite && this.#life.cookies.isEmpty)
+    if (isSettled) this.#isSent = true
+    return isSettled
+  }
+
   /** Writes what changed and resolves the headers for the response. Afterwards the session is taken as sent. */
   async commit(): Promise<HeaderLine[]> {
-    if (this.#isUntouched) {
-      this.#isSent = true
-      return []
-    }
+    if (this.settle()) return []
     // What only read does not wait for the writes of other requests.
-    if (this.#engine.turns.isBusy(this.key) && this.#hasNothingToWrite) {
+    if (this.#hasNothingToWrite) {
       this.#isSent = true
       return this.#life.takeHeaders()
     }
@@ -234,7 +238,8 @@ export class OpenSession<Data extends object> implements Session<Data> {
     if (!stored || endOf(policy, stored) <= clock.now()) throw new SessionGoneError()
     if (generation < stored.floor) throw new SessionSupersededError()
     const record = withoutReserved(stored)
-    this.#fields.restart(await this.#engine.initialFor(record.fields), record.fields)
+    const initial = this.#engine.needsNothingOfInitial(record.fields) ? {} : await this.#engine.initial()
+    this.#fields.restart(initial, record.fields)
     this.#life.reread(record)
     await this.#engine.assertValid(() => this.#fields.toObject(), 'all')
   }

@@ -1,4 +1,4 @@
-import { compareVersions, keyOfSelector, parseVersion, readCookies, type Version } from '../token/index.ts'
+import { compareVersions, parseVersion, readCookies, type ValidToken, type Version } from '../token/index.ts'
 import type { Carried } from './carried.ts'
 import type { Engine } from './engine.ts'
 import { SessionSupersededError, type SojournError } from './errors.ts'
@@ -15,12 +15,8 @@ import { encodeUse, USE_FIELD, useOf, withoutReserved } from './use.ts'
 const SUPERSEDED = (): SojournError => new SessionSupersededError()
 
 /** A token of ours, and who sent it. */
-interface Presented {
-  readonly key: string
-  readonly selector: Buffer
-  readonly generation: number
-  readonly issue: number
-  readonly isOfSigner: boolean
+interface Presented extends Pick<ValidToken, 'key' | 'generation' | 'issue' | 'isOfSigner'> {
+  readonly token: ValidToken
   readonly request: RequestLike
   /** Where sessions travel with their clients: what came with the token. */
   readonly carriage: { readonly carried?: Carried; readonly header?: string }
@@ -34,8 +30,8 @@ export class Opener<Data extends object> {
     this.#engine = engine
   }
 
-  /** What a request's cookies open. */
-  async open(request: RequestLike): Promise<Opening> {
+  /** What a request's cookies open: at once, where the store has a copy and nothing is to be written or fitted. */
+  open(request: RequestLike): Opening | Promise<Opening> {
     const { policy, tokens, events, carrying } = this.#engine
     const { token, hint } = carriedBy(request, policy)
     const header = (carrying && headerOf(request.headers, 'cookie')) ?? ''
@@ -46,28 +42,50 @@ export class Opener<Data extends object> {
       events.emit('tokenRefused', { reason: reading.kind })
       return this.#blank({})
     }
-    const key = keyOfSelector(reading.selector)
-    const carriage = carrying?.read(key, reading.generation, header)
+    const { key, generation, issue, isOfSigner } = reading
+    const carriage = carrying?.read(key, generation, header)
     if (carriage && carriage.kind !== 'valid') {
       if (carriage.kind !== 'none') events.emit('tokenRefused', { reason: carriage.kind })
       return this.#blank(carriage.kind === 'unknownSecret' ? {} : { isPresented: true, header })
     }
-    const presented = { ...reading, key, request, carriage: carriage ? { carried: carriage.carried, header } : {} }
+    const carried = carriage ? { carried: carriage.carried, header } : {}
+    const presented = { token: reading, key, generation, issue, isOfSigner, request, carriage: carried }
     // A hint is of another store where the session is in its cookie.
     const seen = hint === undefined || carriage ? undefined : parseVersion(hint)
-    const opening = await this.#judge(presented, await this.#read(presented.key, seen, carriage))
-    return (await fitted(this.#engine, opening)) ?? this.#blank({ isPresented: true, header })
+    return this.#openCopy(presented, seen) ?? this.#openStored(presented, seen)
+  }
+
+  async #openStored(presented: Presented, seen: Version | undefined): Promise<Opening> {
+    const opening = await this.#judge(presented, await this.#read(presented.key, seen, presented.carriage))
+    return (await fitted(this.#engine, opening)) ?? this.#blankFor(presented)
+  }
+
+  /** What most requests are: they carry the newest token of a session that was in use before, and write nothing to open it. */
+  #openCopy(presented: Presented, seen: Version | undefined): Opening | undefined {
+    const { store, policy, clock, hasSchema } = this.#engine
+    if (hasSchema) return undefined
+    this.#engine.assertOpen()
+    const stored = store.copy(presented.key, seen)
+    const now = clock.now()
+    if (!stored || presented.generation !== stored.generation || endOf(policy, stored) <= now) return undefined
+    if (seen && compareVersions(seen, stored.version) > 0) return undefined
+    const use = useOf(stored, stored.fields.get(USE_FIELD))
+    if (use.issue !== presented.issue) return undefined
+    const record = withoutReserved(stored)
+    return this.#engine.needsNothingOfInitial(record.fields)
+      ? inUse(presented, toOpening(presented, record, {}), stored)
+      : undefined
   }
 
   async #judge(presented: Presented, stored: SessionRecord | undefined, isFresh = false): Promise<Opening> {
     if (!stored) return this.#blankFor(presented)
-    const { key, selector, generation, isOfSigner } = presented
+    const { key, generation, isOfSigner } = presented
     const record = withoutReserved(stored)
-    const initial = await this.#engine.initialFor(record.fields)
-    const opening: Opening = { ...presented.carriage, initial, isPresented: true, selector, key, generation, record }
+    const initial = this.#engine.needsNothingOfInitial(record.fields) ? {} : await this.#engine.initial()
+    const opening = toOpening(presented, record, initial)
     switch (judgeGeneration(record, generation, this.#engine.clock.now())) {
       case 'current':
-        return this.#current(presented, stored, { ...opening, isCurrent: true, isOfSigner }, isFresh)
+        return this.#current(presented, stored, opening, isFresh)
       case 'grace':
         return opening
       case 'successor':
@@ -108,7 +126,7 @@ export class Opener<Data extends object> {
     const field = stored.fields.get(USE_FIELD)
     const use = useOf(stored, field)
     if (use.issue !== 0 && use.issue !== issue) return this.#stolen(presented, stored, opening, isFresh)
-    const current = stored.pending ? { ...opening, successor: generation + 1 } : opening
+    const current = inUse(presented, opening, stored)
     const now = this.#engine.clock.now()
     const settlesAt = (stored.retired[0] ?? 0) + this.#engine.policy.graceMs
     if (use.issue !== 0 || issue === 0 || generation === stored.floor || now <= settlesAt) return current
@@ -208,6 +226,17 @@ export class Opener<Data extends object> {
     if (seen && compareVersions(seen, record.version) > 0) events.emit('stale', { key, seen, stored: record.version })
     return record
   }
+}
+
+function toOpening(presented: Presented, record: SessionRecord, initial: object): Opening {
+  const { key, token, generation, carriage } = presented
+  return { ...carriage, initial, isPresented: true, token, key, generation, record }
+}
+
+/** The newest generation was presented. */
+function inUse({ isOfSigner, generation }: Presented, opening: Opening, { pending }: SessionRecord): Opening {
+  const successor = pending ? { successor: generation + 1 } : undefined
+  return { ...opening, isCurrent: true, isOfSigner, ...successor }
 }
 
 function carriedIn({ carried }: Applied): Pick<Opening, 'carried' | 'isToCarry'> {

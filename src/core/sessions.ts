@@ -58,6 +58,12 @@ export interface Sessions<Data extends object> {
   /** Writes what changed in a session and resolves the headers to add to the response. Call it before the first byte. */
   commit(session: Session<Data>): Promise<HeaderLine[]>
 
+  /**
+   * Whether {@link commit} would write nothing and add no header. The session is then taken as sent, and the response need
+   * not be held back.
+   */
+  isSettled(session: Session<Data>): boolean
+
   /** To be called when the response has ended: raises `lateChange` for what was assigned after the commit and not saved. */
   finish(session: Session<Data>): void
 
@@ -117,13 +123,16 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   readonly #engine: Engine<Data>
   readonly #opener: Opener<Data>
   readonly #storeName: string
-  #hasWarned = false
+  /** Whether a cookie is set that browsers would drop over plain http, and nobody was told. */
+  #mayWarn: boolean
   readonly #ofRequest = new WeakMap<object, OpenSession<Data>>()
 
   constructor(engine: Engine<Data>, storeName: string) {
     this.#engine = engine
     this.#opener = new Opener(engine)
     this.#storeName = storeName
+    const { header, cookie } = engine.policy
+    this.#mayWarn = !header && cookie.secure && process.env['NODE_ENV'] !== 'production'
   }
 
   ready(): Promise<void> {
@@ -141,7 +150,8 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async open(request: RequestLike): Promise<Session<Data>> {
-    const opening = await this.#opener.open(request)
+    const opened = this.#opener.open(request)
+    const opening = opened instanceof Promise ? await opened : opened
     const session = new OpenSession(this.#engine, opening)
     if (opening.adopted) await session.adopt(opening.adopted)
     this.#ofRequest.set(request, session)
@@ -151,6 +161,10 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
 
   commit(session: Session<Data>): Promise<HeaderLine[]> {
     return asOpen(session).commit()
+  }
+
+  isSettled(session: Session<Data>): boolean {
+    return asOpen(session).settle()
   }
 
   finish(session: Session<Data>): void {
@@ -242,13 +256,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
 
   /** Browsers drop a Secure cookie that comes over plain http, except from localhost: a login that never sticks. */
   #warnOfPlainHttp({ headers, socket }: RequestLike): void {
-    if (
-      this.#hasWarned ||
-      this.#engine.policy.header ||
-      !this.#engine.policy.cookie.secure ||
-      process.env['NODE_ENV'] === 'production'
-    )
-      return
+    if (!this.#mayWarn) return
     const host = headerOf(headers, 'host')
     if (
       socket === undefined ||
@@ -258,7 +266,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
     )
       return
     if (/^(localhost|[^:]+\.localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/i.test(host)) return
-    this.#hasWarned = true
+    this.#mayWarn = false
     this.#engine.logger.warn(
       { host },
       'browsers drop a Secure cookie over plain http; use https, or cookie: { secure: false } in development',

@@ -1,5 +1,7 @@
+import type { Version } from '../token/index.ts'
 import { SojournError, StoreTimeoutError, StoreUnavailableError } from './errors.ts'
 import type { EventBus } from './events.ts'
+import type { SessionRecord } from './record.ts'
 import type { Store, StoreStats } from './store.ts'
 
 /** The calls that reach a store: after `ready`, each within the deadline, each failure a {@link SojournError}. */
@@ -38,6 +40,11 @@ export class StoreCalls {
         },
       )
     await this.#opening
+  }
+
+  /** What {@link Store.copy} has. */
+  copy(key: string, atLeast: Version | undefined): SessionRecord | undefined {
+    return this.#isOpen && !this.#closing ? this.#store.copy?.(key, atLeast) : undefined
   }
 
   /** @throws SojournError, most often StoreUnavailableError or StoreTimeoutError */

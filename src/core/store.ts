@@ -92,6 +92,12 @@ export interface Store {
   /** The record, or `undefined` where there is none, it was ended, or it was cleaned away. May return a session whose time is over. */
   read(key: string, options?: ReadOptions): Promise<SessionRecord | undefined>
 
+  /**
+   * The power to answer at once from memory what `read` would answer: a record that every law allows to be served at this
+   * moment, or `undefined`, where `read` is to be asked. The engine changes nothing in it. Default: there is none.
+   */
+  copy?(key: string, atLeast?: Version): SessionRecord | undefined
+
   /** Applies a change. The rules are `applyChange` in `change.ts`; a store that has its own (a script) is tested against it. */
   apply(change: Change, carried?: Carried): Promise<ChangeResult>
 

@@ -40,11 +40,6 @@ export class Turns {
     return result
   }
 
-  /** Whether a turn of this key is under way or waits. */
-  isBusy(key: string): boolean {
-    return this.#waiting.has(key)
-  }
-
   /** Resolves when nothing waits any more. */
   async drained(): Promise<void> {
     while (this.#waiting.size > 0) await Promise.all([...this.#waiting.values()].map(({ tail }) => tail))

@@ -33,6 +33,7 @@ export class WatchedStore implements Store {
   readonly plans: ApplyPlan[] = []
   readonly changes: (readonly [Change, Carried | undefined])[] = []
   readonly carried?: CarriedSessions
+  readonly copy?: NonNullable<Store['copy']>
   readonly given: string[] = []
   readonly hold?: (key: string) => () => void
   readonly users?: UserSessions
@@ -45,6 +46,7 @@ export class WatchedStore implements Store {
     if (store.carried) this.carried = store.carried
     if (store.users) this.users = store.users
     if (store.hold) this.hold = (key) => store.hold?.(key) ?? (() => {})
+    if (store.copy) this.copy = store.copy.bind(store)
   }
 
   ready(): Promise<void> {

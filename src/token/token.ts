@@ -1,4 +1,5 @@
 import { hash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import { createMac, type KeyRing } from './keyring.ts'
 
 /**
@@ -17,17 +18,25 @@ const TOKEN_BYTES_MIN = 2 + SELECTOR_BYTES + 1 + TAG_BYTES
 const TOKEN_BYTES_MAX = BODY_BYTES_MAX + TAG_BYTES
 const TOKEN_CHARACTERS_MAX = Math.ceil((TOKEN_BYTES_MAX * 4) / 3)
 
+/** Tokens that were verified lately, about 300 bytes each: those of the visitors that a process serves within minutes. */
+const VERIFIED_MAX = 10_000
+
+/** A token of ours. */
+export interface ValidToken {
+  readonly kind: 'valid'
+  readonly selector: Buffer
+  /** {@link keyOfSelector} of it. */
+  readonly key: string
+  readonly generation: number
+  /** Of {@link createIssue}, or 0. */
+  readonly issue: number
+  /** Whether the first of several secrets made it; the others only open. */
+  readonly isOfSigner: boolean
+}
+
 /** What a presented token says. */
 export type TokenReading =
-  | {
-      readonly kind: 'valid'
-      readonly selector: Buffer
-      readonly generation: number
-      /** Of {@link createIssue}, or 0. */
-      readonly issue: number
-      /** Whether the first of several secrets made it; the others only open. */
-      readonly isOfSigner: boolean
-    }
+  | ValidToken
   /** Well-formed, of a secret that this node does not know: another node's newer one, or one that was dropped. */
   | { readonly kind: 'unknownSecret' }
   /** Forged, mangled, foreign, or not in canonical form. */
@@ -50,6 +59,8 @@ export function createTokenCodec(ring: KeyRing, name: string): TokenCodec {
     id,
     mac: createMac(derive('token tag'), BODY_BYTES_MAX + nameBytes.length),
   }))
+  /** By the token's SHA-256, so that no token, nor anything that would make one, outlives its request here. */
+  const verified = new LRUCache<string, Verified>({ max: VERIFIED_MAX })
   const scratch = Buffer.alloc(BODY_BYTES_MAX + nameBytes.length)
   const tagScratch = Buffer.alloc(32)
 
@@ -70,6 +81,10 @@ export function createTokenCodec(ring: KeyRing, name: string): TokenCodec {
     },
 
     read(text) {
+      if (text.length > TOKEN_CHARACTERS_MAX) return REFUSED
+      const digest = hash('sha256', text, 'binary')
+      const seen = verified.get(digest)
+      if (seen) return new Reading(text, seen)
       const bytes = bytesOf(text)
       if (!bytes) return REFUSED
       const body = bytes.subarray(0, bytes.length - TAG_BYTES)
@@ -80,12 +95,43 @@ export function createTokenCodec(ring: KeyRing, name: string): TokenCodec {
         if (id !== bytes[1]) continue
         known = true
         if (timingSafeEqual(tagOf(body, mac), bytes.subarray(body.length))) {
-          return { kind: 'valid', selector: body.subarray(2, 2 + SELECTOR_BYTES), ...count, isOfSigner: index === 0 }
+          const found = { key: keyOfSelector(selectorIn(bytes)), ...count, isOfSigner: index === 0 }
+          verified.set(digest, found)
+          return new Reading(text, found)
         }
       }
       return known ? REFUSED : UNKNOWN_SECRET
     },
   }
+}
+
+/** What is remembered of a token whose tag was right. */
+type Verified = Pick<ValidToken, 'key' | 'generation' | 'issue' | 'isOfSigner'>
+
+class Reading implements ValidToken {
+  readonly kind = 'valid'
+  readonly key: string
+  readonly generation: number
+  readonly issue: number
+  readonly isOfSigner: boolean
+  readonly #text: string
+
+  constructor(text: string, { key, generation, issue, isOfSigner }: Verified) {
+    this.#text = text
+    this.key = key
+    this.generation = generation
+    this.issue = issue
+    this.isOfSigner = isOfSigner
+  }
+
+  /** Only who sets a token needs it. */
+  get selector(): Buffer {
+    return selectorIn(Buffer.from(this.#text, 'base64url'))
+  }
+}
+
+function selectorIn(bytes: Buffer): Buffer {
+  return bytes.subarray(2, 2 + SELECTOR_BYTES)
 }
 
 /** The bytes of a token of this format, in canonical form; `undefined` for any other text. */
@@ -102,7 +148,7 @@ function bytesOf(text: string): Buffer | undefined {
  */
 export function claimedKeyOf(token: string): string | undefined {
   const bytes = bytesOf(token)
-  return bytes && keyOfSelector(bytes.subarray(2, 2 + SELECTOR_BYTES))
+  return bytes && keyOfSelector(selectorIn(bytes))
 }
 
 /** 16 random bytes: the secret that names a session to its client alone. */

@@ -185,7 +185,7 @@ describe('a held response', () => {
 })
 
 describe('a refused response', () => {
-  const refuse = { commit: () => Promise.reject(new StoreUnavailableError('away')) }
+  const refuse = { isSettled: () => false, commit: () => Promise.reject(new StoreUnavailableError('away')) }
 
   test('lets go of the streams that were piped into it, but for the request and what others read', async () => {
     const alone = new Readable({ read() {} })
@@ -346,6 +346,7 @@ describe('node:http', () => {
 
 function hold(response: ServerResponse, { commit = async () => [] }: { commit?: () => Promise<HeaderLine[]> }): void {
   holdResponse(response, {
+    isSettled: () => false,
     commit,
     failed: (error) => {
       assert.ok(error instanceof StoreUnavailableError)

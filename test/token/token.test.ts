@@ -48,7 +48,14 @@ suite('token', () => {
     checkProperty(
       fc.property(selectors, generations, issues, (selector, generation, issue) => {
         const token = codec.encode(selector, generation, issue)
-        assert.deepEqual(codec.read(token), { kind: 'valid', selector, generation, issue, isOfSigner: true })
+        for (const time of ['first', 'again']) {
+          const reading = codec.read(token)
+          assert.ok(reading.kind === 'valid', time)
+          assert.deepEqual(reading.selector, selector)
+          const { key, isOfSigner } = reading
+          assert.deepEqual([key, reading.generation, reading.issue], [keyOfSelector(selector), generation, issue])
+          assert.equal(isOfSigner, true)
+        }
       }),
     ))
 

@@ -70,6 +70,10 @@ export class MemoryStore implements Store {
     return this.#entries.get(key)?.record
   }
 
+  copy(key: string): SessionRecord | undefined {
+    return this.#isClosed ? undefined : this.#entries.get(key)?.record
+  }
+
   async apply(change: Change): Promise<ChangeResult> {
     this.#begin()
     const entry = this.#entries.get(change.key)
