@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from 'node:test'
 import { Cluster, Redis as Ioredis } from 'ioredis'
 import { createClient, createCluster, createSentinel } from 'redis'
 import { StoreUnavailableError, type Store, type StoreContext } from '../../src/core/index.ts'
+import { type RedisClientLike, toClient } from '../../src/stores/redis/client.ts'
 import { redisStore, type RedisStoreOptions } from '../../src/stores/redis/index.ts'
 import { freePorts } from '../support/ports.ts'
 import { startNode } from '../support/processes.ts'
@@ -42,18 +43,66 @@ describe('options of redisStore', () => {
     })
   }
 
-  it('take no client of a Cluster or Sentinel yet, and nothing that is no client', () => {
+  it('take the clients of both libraries for one server, a Cluster and Sentinel', () => {
+    using clients = new DisposableStack()
+    const server = new Ioredis({ lazyConnect: true })
+    const watched = new Ioredis({ sentinels: [{ host: '127.0.0.1', port: 1 }], name: 'main', lazyConnect: true })
     const cluster = new Cluster([{ port: 1 }], { lazyConnect: true })
-    const clients: unknown[] = [
-      createCluster({ rootNodes: [] }),
-      createSentinel({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }),
-      cluster,
-      {},
-      'redis://127.0.0.1',
-      null,
+    for (const client of [server, watched, cluster]) clients.defer(() => client.disconnect())
+    const all: [RedisClientLike, string][] = [
+      [createClient(), 'server'],
+      [createCluster({ rootNodes: [] }), 'cluster'],
+      [createSentinel({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }), 'sentinel'],
+      [server, 'server'],
+      [cluster, 'cluster'],
+      [watched, 'sentinel'],
     ]
-    for (const client of clients) assert.throws(() => redisStore({ client } as RedisStoreOptions), TypeError)
-    cluster.disconnect()
+    for (const [client, kind] of all) {
+      assert.equal(toClient(client).kind, kind)
+      assert.equal(redisStore({ client }).name, 'redis')
+    }
+  })
+
+  it('take nothing for a client that is none', () => {
+    for (const client of [{}, 'redis://127.0.0.1', null]) {
+      assert.throws(() => redisStore({ client } as RedisStoreOptions), { name: 'TypeError', message: /createCluster/ })
+    }
+  })
+
+  it('take a Cluster by the addresses of its nodes', () => {
+    redisStore({ cluster: { nodes: ['rediss://ada:secret@10.0.0.1:7000', 'rediss://ada:secret@10.0.0.2:7000/0'] } })
+    const wrong: [unknown, RegExp][] = [
+      [null, /cluster: \{ nodes/],
+      [{ nodes: [] }, /names no node/],
+      [{ nodes: '10.0.0.1:7000' }, /names no node/],
+      [{ nodes: ['10.0.0.1:7000'] }, /redis:\/\//],
+      [{ nodes: ['redis://a:b@10.0.0.1', 'redis://a:c@10.0.0.2'] }, /differ in user, password or TLS/],
+      [{ nodes: ['redis://10.0.0.1', 'rediss://10.0.0.2'] }, /differ in user, password or TLS/],
+      [{ nodes: ['redis://10.0.0.1/3'] }, /database 0/],
+      [{ nodes: ['redis://10.0.0.1'], password: 'hunter2' }, /no option "password"/],
+    ]
+    for (const [cluster, message] of wrong) {
+      assert.throws(() => redisStore({ cluster } as RedisStoreOptions), { name: 'TypeError', message })
+    }
+  })
+
+  it('take a master by its name and the addresses of Sentinels', () => {
+    redisStore({ sentinel: { name: 'main', nodes: ['10.0.0.1:26379', '[::1]:26379'], password: 'secret', tls: true } })
+    const nodes = ['10.0.0.1:26379']
+    const wrong: [unknown, RegExp][] = [
+      ['main', /sentinel: \{ name/],
+      [{ nodes }, /the master's name/],
+      [{ name: 'main' }, /names no node/],
+      [{ name: 'main', nodes: ['10.0.0.1'] }, /host:port/],
+      [{ name: 'main', nodes: ['redis://10.0.0.1:26379'] }, /host:port/],
+      [{ name: 'main', nodes, database: -1 }, /database/],
+      [{ name: 'main', nodes, tls: 'yes' }, /tls/],
+      [{ name: 'main', nodes, sentinelPassword: 1 }, /sentinelPassword/],
+      [{ name: 'main', nodes, role: 'slave' }, /no option "role"/],
+    ]
+    for (const [sentinel, message] of wrong) {
+      assert.throws(() => redisStore({ sentinel } as RedisStoreOptions), { name: 'TypeError', message })
+    }
   })
 
   it('open nothing', async () => {

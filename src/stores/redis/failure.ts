@@ -14,9 +14,10 @@ const ADVICE: Readonly<Record<string, string>> = {
   NOPERM:
     'the user lacks a right; it needs HGETALL, HMGET, HSET, DEL, PEXPIRE, PERSIST, EVALSHA, EVAL and PING on the keys with keyPrefix',
   WRONGTYPE: 'another application keeps something else under this key; give redisStore a keyPrefix of its own',
-  MOVED: 'it is a node of a Cluster, which this version does not support; give one server',
-  ASK: 'it is a node of a Cluster, which this version does not support; give one server',
-  CLUSTERDOWN: 'it is a node of a Cluster, which this version does not support; give one server',
+  MOVED: 'it is a node of a Cluster; give redisStore({ cluster }) or a client of the Cluster',
+  ASK: 'it is a node of a Cluster; give redisStore({ cluster }) or a client of the Cluster',
+  CLUSTERDOWN: 'the Cluster does not serve this key now: a master is away and no replica has taken its place',
+  TRYAGAIN: 'it is a node of a Cluster that hands the key to another node',
 }
 
 /** Codes that come inside another message from servers before Redis 7. */
@@ -30,6 +31,14 @@ export function isReply(error: unknown): boolean {
 /** Whether the server has not seen the script, or has forgotten it. */
 export function isUnknownScript(error: unknown): boolean {
   return messageOf(error).startsWith('NOSCRIPT')
+}
+
+/** What a server answers that is not the master of the key now, though it or another soon may be. */
+const PASSING = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY|MASTERDOWN|LOADING|NOREPLICAS) /
+
+/** Whether another attempt may succeed where another server can take over. */
+export function isPassing(error: unknown): boolean {
+  return !isReply(error) || PASSING.test(messageOf(error))
 }
 
 /** The error that a call rejects with. */

@@ -7,19 +7,24 @@
  */
 
 import type { StoreDefinition } from '../../core/index.ts'
-import { type RedisClientLike, toClient } from './client.ts'
-import { checkUrl } from './own-client.ts'
+import type { RedisClientLike } from './client.ts'
+import { type RedisClusterOptions, type RedisSentinelOptions, toSource } from './source.ts'
 import { RedisStore } from './store.ts'
 
-export type { IoredisLike, NodeRedisLike, RedisClientLike } from './client.ts'
+export type { RedisClientLike } from './client.ts'
+export type { IoredisClusterLike, IoredisLike } from './ioredis.ts'
+export type { NodeRedisClusterLike, NodeRedisLike, NodeRedisSentinelLike } from './node-redis.ts'
+export type { RedisClusterOptions, RedisSentinelOptions } from './source.ts'
 
-/** Options of {@link redisStore}: a `client` or a `url`, and not both. */
+/** Options of {@link redisStore}: one of `client`, `url`, `cluster` and `sentinel`. */
 export interface RedisStoreOptions {
   /**
-   * A connected client of `redis` 6 or `ioredis` 6, for one server. The store never closes it, and listens to its
-   * errors while it is open. Its own timeouts may be longer than the deadline of the sessions, which holds in any case.
-   * Give one of `redis` a `pingInterval` and `socket.socketTimeout`, and one of `ioredis` `maxRetriesPerRequest: 1`:
-   * else a dead connection is noticed late, and what was under way on it may be sent, and applied, after the deadline.
+   * A connected client of `redis` 6 (`createClient`, `createCluster`, `createSentinel`) or `ioredis` 6 (`Redis`, also with
+   * `sentinels`, and `Cluster`). The store never closes it, and listens to its errors while it is open. Its own timeouts
+   * may be longer than the deadline of the sessions, which holds in any case. Give one of `redis` a `pingInterval` and
+   * `socket.socketTimeout` (in a Cluster as `defaults`, with `topologyRefreshOnReconnectionAttemptStrategy: 250`; with
+   * Sentinels as `nodeClientOptions`, with `reserveClient: true`), and one of `ioredis` `maxRetriesPerRequest: 1`: else a
+   * dead connection is noticed late, and what was under way on it may be sent, and applied, after the deadline.
    */
   client?: RedisClientLike | undefined
 
@@ -28,6 +33,12 @@ export interface RedisStoreOptions {
    * `redis`, which the application installs, and closes that connection with the sessions.
    */
   url?: string | undefined
+
+  /** A Redis Cluster, to which the store connects as with `url`. */
+  cluster?: RedisClusterOptions | undefined
+
+  /** A master that Sentinels watch, to which the store connects as with `url`. */
+  sentinel?: RedisSentinelOptions | undefined
 
   /** Prefix of every key. Two applications on one Redis need two. Default: `'sojourn:'`. */
   keyPrefix?: string | undefined
@@ -43,6 +54,8 @@ export interface RedisStoreOptions {
  * @example
  * ```ts
  * createSessions({ store: redisStore({ url: process.env.REDIS_URL }), secret })
+ * createSessions({ store: redisStore({ cluster: { nodes: ['redis://10.0.0.1:6379', 'redis://10.0.0.2:6379'] } }), secret })
+ * createSessions({ store: redisStore({ sentinel: { name: 'mymaster', nodes: ['10.0.0.1:26379'] } }), secret })
  * ```
  * @throws TypeError for options that do not fit
  */
@@ -50,18 +63,14 @@ export function redisStore(options: RedisStoreOptions): StoreDefinition {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError('redisStore needs options: redisStore({ url }) or redisStore({ client })')
   }
-  const { client, url, keyPrefix = 'sojourn:', ...others } = options
+  const { client, url, cluster, sentinel, keyPrefix = 'sojourn:', ...others } = options
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) {
-    throw new TypeError(`redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, keyPrefix`)
+    throw new TypeError(
+      `redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, cluster, sentinel, keyPrefix`,
+    )
   }
   if (typeof keyPrefix !== 'string') throw new TypeError('keyPrefix is text')
-  if (client === undefined && url === undefined) {
-    throw new TypeError('redisStore needs either a client or a url; a variable of the environment may be unset')
-  }
-  if (client !== undefined && url !== undefined) {
-    throw new TypeError('redisStore takes a client or a url, and not both; leave one out')
-  }
-  const source = client === undefined ? { url: checkUrl(url) } : { client: toClient(client) }
+  const source = toSource({ client, url, cluster, sentinel })
   return { name: 'redis', shared: true, open: (context) => new RedisStore(source, keyPrefix, context) }
 }

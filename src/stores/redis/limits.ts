@@ -14,3 +14,15 @@ export const UNANSWERED_MAX = 5
 
 /** Pause after a PING that was not answered in time, in milliseconds. As much later a server that is back is noticed. */
 export const PROBE_PAUSE_MS = 100
+
+/** Pause before another attempt where another server may take over, in milliseconds. A failover takes longer, and a deadline allows for several. */
+export const TAKEOVER_PAUSE_MS = 50
+
+/** Pause before a client of our own that found no server of a Cluster or Sentinel looks for one again, in milliseconds. */
+export const CONNECT_PAUSE_MS = 250
+
+/** After so many milliseconds without a master of a Cluster, another node is asked who has taken its place. */
+export const TOPOLOGY_PAUSE_MS = 250
+
+/** How often Sentinels are asked for the master, in milliseconds: what they tell by themselves may be lost with a connection. */
+export const SENTINEL_SCAN_MS = 5_000

@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConnectionStats, StoreTimeoutError, StoreUnavailableError } from '../../core/index.ts'
 import { Breaker } from './breaker.ts'
 import type { Client } from './client.ts'
-import { isReply, isUnknownScript, toCause, toStoreError } from './failure.ts'
-import { CALLS_LENGTH_MAX, CALLS_MAX } from './limits.ts'
+import { isPassing, isReply, isUnknownScript, toCause, toStoreError } from './failure.ts'
+import { CALLS_LENGTH_MAX, CALLS_MAX, TAKEOVER_PAUSE_MS } from './limits.ts'
 import type { Script } from './scripts.ts'
 
 /** What a {@link Link} is told, and whom it tells. */
@@ -78,8 +79,11 @@ export class Link {
     this.#client.off('error', this.#onError)
   }
 
-  /** @throws StoreUnavailableError with what to do, StoreTimeoutError when there is a connection and no answer */
-  send(args: string[], script?: Script): Promise<unknown> {
+  /**
+   * @param key that the command is about, by which a Cluster finds the server
+   * @throws StoreUnavailableError with what to do, StoreTimeoutError when there is a connection and no answer
+   */
+  send(key: string | undefined, args: string[], script?: Script): Promise<unknown> {
     const refusal = this.#refusal()
     if (refusal) {
       this.#refusedCount += 1
@@ -105,7 +109,7 @@ export class Link {
         this.#callLength -= length
         clearTimeout(timer)
       }
-      this.#exchange(args, script, call).then(
+      this.#exchange(key, args, script, call).then(
         (reply) => {
           settle(true)
           resolve(reply)
@@ -124,7 +128,7 @@ export class Link {
     return new StoreUnavailableError(`${this.#callCount} calls are waiting for Redis already; it does not keep up`)
   }
 
-  async #exchange(args: string[], script: Script | undefined, call: Call): Promise<unknown> {
+  async #exchange(key: string | undefined, args: string[], script: Script | undefined, call: Call): Promise<unknown> {
     let command = args
     for (;;) {
       if (this.#client.state !== 'ready') {
@@ -133,10 +137,13 @@ export class Link {
       }
       if (call.isOver) return undefined
       try {
-        return await this.#client.send(command)
+        return await this.#client.send(key, command)
       } catch (error) {
         if (script && command === args && isUnknownScript(error)) command = ['EVAL', script.text, ...args.slice(2)]
-        else if (isReply(error) || this.#client.state === 'ready') throw error
+        else if (this.#client.kind !== 'server' && isPassing(error)) {
+          call.hasWaited = true
+          await sleep(TAKEOVER_PAUSE_MS)
+        } else if (isReply(error) || this.#client.state === 'ready') throw error
         else this.#lastError = toCause(error)
       }
     }
@@ -152,7 +159,7 @@ export class Link {
   /** Whether the server answers. Without a connection it does not. */
   async #probe(): Promise<boolean> {
     if (this.#client.state !== 'ready') return false
-    return this.#client.send(['PING']).then(() => true, isReply)
+    return this.#client.send(undefined, ['PING']).then(() => true, isReply)
   }
 
   #leave(): Away {

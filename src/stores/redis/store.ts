@@ -10,21 +10,19 @@ import type {
   StoreStats,
   Tombstone,
 } from '../../core/index.ts'
-import type { Client } from './client.ts'
+import type { Duplicate } from './client.ts'
 import { decodeRecord, decodeResult, decodeEndResult, encodeChange, encodeEnd, encodeRecord } from './encoding.ts'
 import { Link } from './link.ts'
-import { type OwnClient, openOwnClient } from './own-client.ts'
+import { openOwnClient } from './own-client.ts'
 import { applyScript, endScript, installScript, type Script } from './scripts.ts'
-
-/** Where the connection comes from: a client that was given, or the URL for one of our own. */
-export type RedisSource = { readonly client: Client } | { readonly url: string }
+import type { RedisSource } from './source.ts'
 
 /** A store on one Redis. Each call is one command about one key, and each may be sent again. */
 export class RedisStore implements Store {
   readonly #source: RedisSource
   readonly #keyPrefix: string
   readonly #context: StoreContext
-  #own: OwnClient | undefined
+  #own: Duplicate | undefined
   #opening: Promise<Link> | undefined
   #link: Link | undefined
   #isServing = false
@@ -49,7 +47,8 @@ export class RedisStore implements Store {
   }
 
   async read(key: string): Promise<SessionRecord | undefined> {
-    return decodeRecord(key, await this.#reach().send(['HGETALL', this.#keyPrefix + key]))
+    const name = this.#keyPrefix + key
+    return decodeRecord(key, await this.#reach().send(name, ['HGETALL', name]))
   }
 
   async apply(change: Change): Promise<ChangeResult> {
@@ -70,7 +69,7 @@ export class RedisStore implements Store {
   }
 
   async check(): Promise<void> {
-    await this.#reach().send(['PING'])
+    await this.#reach().send(undefined, ['PING'])
   }
 
   async close(): Promise<void> {
@@ -80,7 +79,8 @@ export class RedisStore implements Store {
   }
 
   #run(script: Script, key: string, args: readonly string[]): Promise<unknown> {
-    return this.#reach().send(['EVALSHA', script.sha, '1', this.#keyPrefix + key, ...args], script)
+    const name = this.#keyPrefix + key
+    return this.#reach().send(name, ['EVALSHA', script.sha, '1', name, ...args], script)
   }
 
   #reach(): Link {
@@ -90,8 +90,8 @@ export class RedisStore implements Store {
 
   async #open(): Promise<Link> {
     const { logger, deadlineMs } = this.#context
-    if ('url' in this.#source) this.#own = await openOwnClient(this.#source.url, deadlineMs)
-    const client = 'url' in this.#source ? this.#own?.client : this.#source.client
+    if (!('client' in this.#source)) this.#own = await openOwnClient(this.#source, deadlineMs)
+    const client = 'client' in this.#source ? this.#source.client : this.#own?.client
     if (!client || this.#isClosed) {
       this.#own?.close()
       throw new StoreUnavailableError('the redis store was closed while it was opened')
