@@ -2,7 +2,7 @@ import { checkUser } from './arguments.ts'
 import { decodeValue } from './codec.ts'
 import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
 import { Engine } from './engine.ts'
-import { SessionGoneError, SessionSupersededError, SojournError } from './errors.ts'
+import { SessionGoneError, SessionInvalidError, SessionSupersededError, SojournError } from './errors.ts'
 import type { SessionEventName, SessionListener } from './events.ts'
 import { TOMBSTONE_MS } from './limits.ts'
 import { OpenSession } from './open-session.ts'
@@ -205,7 +205,13 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
 
   async revoke(key: string): Promise<boolean> {
     if (this.#engine.carrying) return this.#revokeUnseen(key)
-    const record = await this.#opener.read(key, { fresh: true })
+    let record
+    try {
+      record = await this.#opener.read(key, { fresh: true })
+    } catch (error) {
+      if (error instanceof SessionInvalidError) return this.#revokeUnseen(key) // what is damaged can be ended all the same
+      throw error
+    }
     if (!record) return false
     await new OpenSession(this.#engine, { key, record, initial: {}, unattended: true }).end('revoked')
     return true

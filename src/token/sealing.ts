@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import type { KeyRing } from './keyring.ts'
+import type { KeyPurpose, KeyRing } from './keyring.ts'
 import { createXaes, XAES_NONCE_BYTES, XAES_TAG_BYTES } from './xaes.ts'
 
 /**
@@ -14,7 +14,7 @@ const OVERHEAD_BYTES: number = HEAD_BYTES + XAES_NONCE_BYTES + XAES_TAG_BYTES
 
 /** What a presented seal says. */
 export type SealReading =
-  | { readonly kind: 'valid'; readonly plaintext: Buffer }
+  | { readonly kind: 'valid'; readonly plaintext: Buffer; readonly isOfSigner: boolean }
   /** Well-formed, of a secret that this node does not know. */
   | { readonly kind: 'unknownSecret' }
   /** Forged, mangled, foreign, bound to something else, or not in canonical form. */
@@ -23,7 +23,7 @@ export type SealReading =
 const REFUSED: SealReading = { kind: 'refused' }
 const UNKNOWN_SECRET: SealReading = { kind: 'unknownSecret' }
 
-/** Seals and opens the texts of one cookie name. */
+/** Seals and opens the texts of one name. */
 export interface SealCodec {
   /**
    * @param shape a byte for the caller, readable without the key by {@link shapeOfSeal}
@@ -35,9 +35,18 @@ export interface SealCodec {
   readonly overheadBytes: number
 }
 
-/** @param purpose @param name the cookie's name; both are bound into every seal */
-export function createSealCodec(ring: KeyRing, purpose: string, name: string): SealCodec {
-  const ciphers = ring.all.map(({ id, derive }) => ({ id, cipher: createXaes(derive('seal')) }))
+/**
+ * @param purpose
+ * @param name the cookie's name; both are bound into every seal
+ * @param keyPurpose which key of the ring seals
+ */
+export function createSealCodec(
+  ring: KeyRing,
+  purpose: string,
+  name: string,
+  keyPurpose: KeyPurpose = 'seal',
+): SealCodec {
+  const ciphers = ring.all.map(({ id, derive }) => ({ id, cipher: createXaes(derive(keyPurpose)) }))
   const [sealer] = ciphers
   const context = Buffer.from(`${purpose}\0${name}\0`)
   const boundToAt = HEAD_BYTES + context.length
@@ -73,11 +82,11 @@ export function createSealCodec(ring: KeyRing, purpose: string, name: string): S
       const additional = additionalOf(bytes.subarray(0, HEAD_BYTES), boundTo)
       const nonce = bytes.subarray(HEAD_BYTES, HEAD_BYTES + XAES_NONCE_BYTES)
       let known = false
-      for (const { id, cipher } of ciphers) {
-        if (id !== bytes[1]) continue
+      for (const each of ciphers) {
+        if (each.id !== bytes[1]) continue
         known = true
-        const plaintext = cipher.open(nonce, bytes.subarray(HEAD_BYTES + XAES_NONCE_BYTES), additional)
-        if (plaintext) return { kind: 'valid', plaintext }
+        const plaintext = each.cipher.open(nonce, bytes.subarray(HEAD_BYTES + XAES_NONCE_BYTES), additional)
+        if (plaintext) return { kind: 'valid', plaintext, isOfSigner: each === sealer }
       }
       return known ? REFUSED : UNKNOWN_SECRET
     },

@@ -16,8 +16,11 @@ const MOVING = 'v'
 const META = 'm'
 const FIELD_MARK = ':'
 
+/** What is written for the value of a field, and what a stored one says. */
+export type MapValue = (name: string, value: string) => string
+
 /** Arguments of the apply script: the header `slot count generation now expiresAt flags`, and what the flags announce. */
-export function encodeChange(change: Change): string[] {
+export function encodeChange(change: Change, toStored: MapValue): string[] {
   const { operation, generation, now, expiresAt, confirm, expect, login, fields } = change
   let flags = '-'
   if (change.create === true) flags += 'c'
@@ -30,12 +33,12 @@ export function encodeChange(change: Change): string[] {
   if (confirm) args.push(`${confirm.generation}`, `${confirm.graceEndsAt}`)
   if (expect) args.push(expect.field, expect.stamp ? encodeVersion(expect.stamp) : '')
   if (login) args.push(login.user)
-  if (fields) for (const [name, value] of fields) args.push(name, value === null ? '' : `=${value}`)
+  for (const [name, value] of fields ?? []) args.push(name, value === null ? '' : `=${toStored(name, value)}`)
   return args
 }
 
-/** Answer of the apply script. */
-export function decodeResult(reply: unknown): ChangeResult {
+/** Answer of the apply script to this change. */
+export function decodeResult({ expect }: Change, reply: unknown, toValue: MapValue): ChangeResult {
   const text = String(reply)
   switch (text[0]) {
     case 'a': {
@@ -52,7 +55,10 @@ export function decodeResult(reply: unknown): ChangeResult {
     case 's':
       return { outcome: 'superseded' }
     case 'c':
-      return { outcome: 'conflict', field: text.length > 1 ? decodeField(text.slice(1)) : undefined }
+      return {
+        outcome: 'conflict',
+        field: text.length > 1 ? decodeField(expect?.field ?? '', text.slice(1), toValue) : undefined,
+      }
     default:
       throw unknownReply(reply)
   }
@@ -72,7 +78,7 @@ export function decodeEndResult(reply: unknown): EndResult {
 }
 
 /** Arguments of the install script. */
-export function encodeRecord(record: SessionRecord, now: number): string[] {
+export function encodeRecord(record: SessionRecord, now: number, toStored: MapValue): string[] {
   const { version, generation, pending, floor, startedAt, createdAt, lastSeenAt, expiresAt, retired, user } = record
   let moving = `${encodeVersion(version)} ${lastSeenAt} ${expiresAt};`
   for (const [slot, { count, version }] of record.operations) {
@@ -90,7 +96,16 @@ export function encodeRecord(record: SessionRecord, now: number): string[] {
     `${generations} ${startedAt} ${createdAt} ${ends} ${user === null ? '-' : `=${user}`}`,
   ]
   for (const [name, { stamp, value }] of record.fields) {
-    args.push(FIELD_MARK + name, value === null ? encodeVersion(stamp) : `${encodeVersion(stamp)}=${value}`)
+    args.push(FIELD_MARK + name, encodeVersion(stamp) + (value === null ? '' : `=${toStored(name, value)}`))
+  }
+  return args
+}
+
+/** Arguments of the rewrite script: what is to stand in place of values that keep their stamps. */
+export function encodeRewrite(fields: ReadonlyMap<string, StoredField>, toStored: MapValue): string[] {
+  const args: string[] = []
+  for (const [name, { stamp, value }] of fields) {
+    if (value !== null) args.push(FIELD_MARK + name, encodeVersion(stamp), `=${toStored(name, value)}`)
   }
   return args
 }
@@ -99,12 +114,12 @@ export function encodeRecord(record: SessionRecord, now: number): string[] {
  * A record from the answer to HGETALL, which is an object or a Map over RESP3 and a flat array over RESP2;
  * `undefined` where there is none or only its tombstone.
  */
-export function decodeRecord(key: string, reply: unknown): SessionRecord | undefined {
+export function decodeRecord(key: string, reply: unknown, toValue: MapValue): SessionRecord | undefined {
   let moving: string | undefined
   let meta = ''
   const fields = new Map<string, StoredField>()
   const take = (name: string, text: string): void => {
-    if (name.startsWith(FIELD_MARK)) fields.set(name.slice(1), decodeField(text))
+    if (name.startsWith(FIELD_MARK)) fields.set(name.slice(1), decodeField(name.slice(1), text, toValue))
     else if (name === MOVING) moving = text
     else if (name === META) meta = text
   }
@@ -160,10 +175,10 @@ function decodeOperations(text: string): ReadonlyMap<string, OperationResult> {
   return operations
 }
 
-function decodeField(text: string): StoredField {
+function decodeField(name: string, text: string, toValue: MapValue): StoredField {
   const end = text.indexOf('=')
   if (end === -1) return { stamp: decodeVersion(text), value: null }
-  return { stamp: decodeVersion(text.slice(0, end)), value: text.slice(end + 1) }
+  return { stamp: decodeVersion(text.slice(0, end)), value: toValue(name, text.slice(end + 1)) }
 }
 
 /** The sequence alone in incarnation 0, where most records are: it stands in every field. */

@@ -42,6 +42,22 @@ export interface RedisStoreOptions {
 
   /** Prefix of every key. Two applications on one Redis need two. Default: `'sojourn:'`. */
   keyPrefix?: string | undefined
+
+  /**
+   * Seals the value of each field with XAES-256-GCM, by a key of the `secret`, bound to its session and its name: Redis,
+   * its dumps and whoever reads them see no data of a session, and a value that was moved to another session or field is
+   * refused. They still see keys, users, times, versions, the names of fields and how long values are; and whoever writes
+   * to Redis can put back an older value of the same field, change who is logged in, and delete.
+   *
+   * - `true`: a field that is not sealed is refused (`session_invalid`), since anybody who writes to Redis could put it there;
+   * - `'migrate'`: plain fields are read too, and sealed once they were read;
+   * - `false`: sealed fields are read, and plain ones written.
+   *
+   * To turn it on in a fleet with sessions deploy `'migrate'`, let the idle timeout pass, and deploy `true`; to turn it off
+   * go back the same way. When a secret rolls, a session is sealed anew once it was
+   * read, so that what is said of tokens holds for fields as well. Default: `false`.
+   */
+  encrypt?: boolean | 'migrate' | undefined
 }
 
 /**
@@ -63,14 +79,17 @@ export function redisStore(options: RedisStoreOptions): StoreDefinition {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError('redisStore needs options: redisStore({ url }) or redisStore({ client })')
   }
-  const { client, url, cluster, sentinel, keyPrefix = 'sojourn:', ...others } = options
+  const { client, url, cluster, sentinel, keyPrefix = 'sojourn:', encrypt = false, ...others } = options
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) {
     throw new TypeError(
-      `redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, cluster, sentinel, keyPrefix`,
+      `redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, cluster, sentinel, keyPrefix, encrypt`,
     )
   }
   if (typeof keyPrefix !== 'string') throw new TypeError('keyPrefix is text')
+  if (typeof encrypt !== 'boolean' && encrypt !== 'migrate') {
+    throw new TypeError("encrypt is true, false or 'migrate'; the key is derived from the secret of the sessions")
+  }
   const source = toSource({ client, url, cluster, sentinel })
-  return { name: 'redis', shared: true, open: (context) => new RedisStore(source, keyPrefix, context) }
+  return { name: 'redis', shared: true, open: (context) => new RedisStore({ source, keyPrefix, encrypt }, context) }
 }

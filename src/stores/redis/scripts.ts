@@ -7,7 +7,7 @@
  *   operation of the slot that was quiet for longest comes first;
  * - `m`, what few changes change: `generation pending floor startedAt createdAt retired user`, where `retired` is
  *   `end,end,` and `user` is `-` or `=` and the user, last since it may hold any character;
- * - `:name`: `stamp=value`, or `stamp` alone where the field was removed.
+ * - `:name`: `stamp=value`, or `stamp` alone where the field was removed. With `encrypt` a value is `!` and a seal.
  *
  * An ended session is a hash with the one field `t`: `endedAt forgetAt`.
  */
@@ -150,6 +150,20 @@ end
 redis.call('HSET', KEYS[1], unpack(ARGV, 4))
 live(tonumber(ARGV[3]))
 return 1
+`)
+
+/**
+ * ARGV: a field's name, its stamp, and `=value` to stand after it, thrice a field. A field with another stamp has another
+ * value, and stays. No change of the session, which keeps its version. The read at the end is for a client that tracks the key.
+ */
+export const rewriteScript: Script = script(`
+for index = 1, #ARGV, 3 do
+  local held = redis.call('HGET', KEYS[1], ARGV[index])
+  if held and string.match(held, '^[^=]+') == ARGV[index + 1] then
+    redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1] .. ARGV[index + 2])
+  end
+end
+return redis.call('EXISTS', KEYS[1])
 `)
 
 function script(text: string): Script {

@@ -10,28 +10,47 @@ import type {
   StoreStats,
   Tombstone,
 } from '../../core/index.ts'
+import { AtRest, type Encrypt } from './at-rest.ts'
 import type { Duplicate } from './client.ts'
-import { decodeRecord, decodeResult, decodeEndResult, encodeChange, encodeEnd, encodeRecord } from './encoding.ts'
+import {
+  decodeRecord,
+  decodeResult,
+  decodeEndResult,
+  encodeChange,
+  encodeEnd,
+  encodeRecord,
+  encodeRewrite,
+  type MapValue,
+} from './encoding.ts'
 import { Link } from './link.ts'
 import { openOwnClient } from './own-client.ts'
-import { applyScript, endScript, installScript, type Script } from './scripts.ts'
+import { applyScript, endScript, installScript, rewriteScript, type Script } from './scripts.ts'
 import type { RedisSource } from './source.ts'
+
+/** Checked options of a store. */
+export interface RedisSettings {
+  readonly source: RedisSource
+  readonly keyPrefix: string
+  readonly encrypt: Encrypt
+}
 
 /** A store on one Redis. Each call is one command about one key, and each may be sent again. */
 export class RedisStore implements Store {
   readonly #source: RedisSource
   readonly #keyPrefix: string
   readonly #context: StoreContext
+  readonly #atRest: AtRest
   #own: Duplicate | undefined
   #opening: Promise<Link> | undefined
   #link: Link | undefined
   #isServing = false
   #isClosed = false
 
-  constructor(source: RedisSource, keyPrefix: string, context: StoreContext) {
+  constructor({ source, keyPrefix, encrypt }: RedisSettings, context: StoreContext) {
     this.#source = source
     this.#keyPrefix = keyPrefix
     this.#context = context
+    this.#atRest = new AtRest(context.keyRing, encrypt)
   }
 
   async ready(): Promise<void> {
@@ -48,11 +67,21 @@ export class RedisStore implements Store {
 
   async read(key: string): Promise<SessionRecord | undefined> {
     const name = this.#keyPrefix + key
-    return decodeRecord(key, await this.#reach().send(name, ['HGETALL', name]))
+    const reply = await this.#reach().send(name, ['HGETALL', name])
+    const outdated = new Set<string>()
+    const record = decodeRecord(key, reply, (field, stored) => {
+      const { value, isOutdated } = this.#atRest.toValue(key, field, stored)
+      if (isOutdated) outdated.add(field)
+      return value
+    })
+    if (record && outdated.size > 0) this.#rewrite(record, outdated)
+    return record
   }
 
   async apply(change: Change): Promise<ChangeResult> {
-    return decodeResult(await this.#run(applyScript, change.key, encodeChange(change)))
+    const { key } = change
+    const reply = await this.#run(applyScript, key, encodeChange(change, this.#toStored(key)))
+    return decodeResult(change, reply, (name, stored) => this.#atRest.toValue(key, name, stored).value)
   }
 
   async end(end: End): Promise<EndResult> {
@@ -61,7 +90,10 @@ export class RedisStore implements Store {
 
   async install(whole: SessionRecord | Tombstone): Promise<void> {
     if ('endedAt' in whole) await this.end(whole)
-    else await this.#run(installScript, whole.key, encodeRecord(whole, this.#context.clock.now()))
+    else {
+      const args = encodeRecord(whole, this.#context.clock.now(), this.#toStored(whole.key))
+      await this.#run(installScript, whole.key, args)
+    }
   }
 
   get stats(): StoreStats {
@@ -76,6 +108,16 @@ export class RedisStore implements Store {
     this.#isClosed = true
     this.#link?.detach()
     this.#own?.close()
+  }
+
+  #toStored(key: string): MapValue {
+    return (name, value) => this.#atRest.toStored(key, name, value)
+  }
+
+  /** Brings fields into the form in which they are written now. Where it fails, the next read tries again. */
+  #rewrite({ key, fields }: SessionRecord, names: ReadonlySet<string>): void {
+    const outdated = new Map([...fields].filter(([name]) => names.has(name)))
+    this.#run(rewriteScript, key, encodeRewrite(outdated, this.#toStored(key))).catch(() => {})
   }
 
   #run(script: Script, key: string, args: readonly string[]): Promise<unknown> {
