@@ -6,13 +6,13 @@
  *
  * @module
  */
-import type { RegisteredSession } from '../core/index.ts'
+import type { RegisteredRequestSession } from '../core/index.ts'
 
 declare global {
   namespace Express {
     interface Request {
       /** The request's session; `undefined` where the middleware skipped the request. */
-      session: RegisteredSession
+      session: RegisteredRequestSession
     }
   }
 }

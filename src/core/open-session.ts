@@ -233,7 +233,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
     if (this.#life.kind === 'empty') return this.#fields.restart(await this.#engine.initial())
     const { store, clock, policy } = this.#engine
     const { carried, meta, generation } = this.#life
-    const options = { atLeast: meta.version, ...(carried ? { carried } : {}) }
+    const options = { atLeast: meta.version, fresh: true, ...(carried ? { carried } : {}) }
     const stored = await store.call('read', (store) => store.read(this.key, options))
     if (!stored || endOf(policy, stored) <= clock.now()) throw new SessionGoneError()
     if (generation < stored.floor) throw new SessionSupersededError()

@@ -38,6 +38,10 @@ const PAYS_FOR: Readonly<Record<string, { rooms: readonly string[]; packages: re
   './node': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
   './express': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
   './express/types': { rooms: ['adapters'], packages: [] },
+  './express/compat': {
+    rooms: ['core', 'token', 'adapters', 'compat/express-session'],
+    packages: ['cookie', 'devalue'],
+  },
   './fastify': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
   './fastify/types': { rooms: ['adapters'], packages: [] },
   './affinity': { rooms: ['token', 'affinity'], packages: ['cookie'] },
@@ -85,6 +89,7 @@ test('every entry can be imported from the packed package, and exports what is d
   assert.deepEqual(names['./mesh'], ['meshStore'])
   assert.deepEqual(names['./cookie'], ['cookieStore', 'fastifySecureSession', 'ironSession'])
   assert.deepEqual(names['./express'], ['session'])
+  assert.deepEqual(names['./express/compat'], ['session'])
   assert.deepEqual(names['./fastify'], ['session'])
   assert.deepEqual(names['./testing'], ['createTestClock', 'createTestSessions', 'issue'])
 })
