@@ -57,6 +57,7 @@ export {
   SessionSupersededError,
   SessionTooLargeError,
   type SessionView,
+  type SessionWatch,
   SojournError,
   type SojournErrorCode,
   type StandardSchema,
@@ -67,6 +68,7 @@ export {
   StoreTimeoutError,
   StoreUnavailableError,
   UnstorableValueError,
+  type WatchEnd,
 } from './core/index.ts'
 export * from './core/register.ts' // whole, so that an application can add to Register by `declare module 'sojourn'`
 export { memoryStore, type MemoryStoreOptions } from './stores/memory/index.ts'

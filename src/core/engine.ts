@@ -23,7 +23,7 @@ export class Engine<Data extends object> {
   readonly turns: Turns = new Turns()
   readonly #slot = randomBytes(9).toString('base64url')
   #operationCount = 0
-  readonly #ended = new Set<string>()
+  readonly #ended = new Map<string, EndReason>()
   #closing: Promise<void> | undefined
   readonly #initial: (() => Data) | undefined
   #initialNames: readonly string[] | undefined
@@ -62,10 +62,15 @@ export class Engine<Data extends object> {
   /** Raises `ended`, once: a key is drawn at random and never used again. */
   tellEnd(key: string, user: string | null, reason: EndReason): void {
     if (this.#ended.has(key)) return
-    this.#ended.add(key)
-    const [oldest] = this.#ended
+    this.#ended.set(key, reason)
+    const [oldest] = this.#ended.keys()
     if (this.#ended.size > ENDS_REMEMBERED_MAX && oldest !== undefined) this.#ended.delete(oldest)
     this.events.emit('ended', { key, user, reason })
+  }
+
+  /** Why a session ended, if this node has told it and remembers. */
+  toldEnd(key: string): EndReason | undefined {
+    return this.#ended.get(key)
   }
 
   async ready(): Promise<void> {

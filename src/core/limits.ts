@@ -53,3 +53,15 @@ export const ENDS_REMEMBERED_MAX = 10_000
 
 /** How long a store remembers that a user's epoch has advanced. Longer than any login takes, a node that was paused in it included. */
 export const EPOCH_MS: number = 24 * 3_600_000
+
+/** How often the store is asked again for a session that a connection watches: so late an end is seen that nobody told. */
+export const WATCH_EVERY_MS = 5_000
+
+/** Watched sessions of one process that the store is asked for at once: a sweep over many is no burst. */
+export const ASKS_AT_ONCE_MAX = 16
+
+/** Pause before a store that failed is asked again for watched sessions, or a use is written again. */
+export const ASK_PAUSE_MS = 1_000
+
+/** How long a store that tells of ends is waited for to say why a watched session is gone. A lease: an end takes no longer. */
+export const END_WORD_MS = 1_000

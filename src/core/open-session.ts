@@ -9,6 +9,7 @@ import { Life, type Opening, required } from './life.ts'
 import { CONFLICTS_MAX, TOMBSTONE_MS } from './limits.ts'
 import { endOf } from './policy.ts'
 import type { HeaderLine, LoginOptions, Session } from './session.ts'
+import type { Standing } from './watched-session.ts'
 import { withoutReserved } from './use.ts'
 
 /** The only implementation of {@link Session}. What is not in that interface is for `Sessions` and the adapters. */
@@ -53,6 +54,14 @@ export class OpenSession<Data extends object> implements Session<Data> {
 
   get expiresAt(): Date {
     return new Date(this.#life.meta.expiresAt)
+  }
+
+  /** What there is to watch; `undefined` where nothing is stored. */
+  get standing(): Standing | undefined {
+    if (this.#life.kind !== 'live') return undefined
+    const { key, generation, carried, meta } = this.#life
+    const { user, startedAt, lastSeenAt, expiresAt } = meta
+    return { key, generation, carried, user, startedAt, lastSeenAt, expiresAt }
   }
 
   get data(): Data {

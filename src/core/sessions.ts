@@ -4,13 +4,14 @@ import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
 import { Engine } from './engine.ts'
 import { SessionGoneError, SessionInvalidError, SessionSupersededError, SojournError } from './errors.ts'
 import type { SessionEventName, SessionListener } from './events.ts'
-import { TOMBSTONE_MS } from './limits.ts'
+import { TOMBSTONE_MS, WATCH_EVERY_MS } from './limits.ts'
 import { OpenSession } from './open-session.ts'
 import { Opener } from './opener.ts'
 import { endOf, type SessionsOptions } from './policy.ts'
 import { headerOf, type RequestLike } from './request.ts'
 import type { HeaderLine, Session } from './session.ts'
 import type { Clock, End, Logger, StoreStats } from './store.ts'
+import { type SessionWatch, type WatchEnd, Watches } from './watch.ts'
 
 /** A session as `get` reads it, outside a request. A copy: changing it changes nothing. */
 export interface SessionView<Data extends object> {
@@ -67,6 +68,25 @@ export interface Sessions<Data extends object> {
   /** To be called when the response has ended: raises `lateChange` for what was assigned after the commit and not saved. */
   finish(session: Session<Data>): void
 
+  /**
+   * Watches the session of a connection that stays open, such as a stream of events; `sojourn/ws` does it for WebSockets.
+   * An end through this node, or one of which the store tells this node, is heard at once. Every other end is found by
+   * asking the store again, every 5 s by default, and when its time is over.
+   *
+   * @param ended called once, and never before this method has returned, when the session is over for this connection
+   * @param options.every how often the store is asked again, once for all watches of a session
+   * @returns a watch to be stopped when the connection is closed; of a session that is not stored it tells nothing
+   * @example
+   * ```ts
+   * app.get('/prices', (req, res) => {
+   *   const watch = sessions.watch(sessions.of(req), () => res.end())
+   *   res.on('close', () => watch.stop())
+   *   res.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
+   * })
+   * ```
+   */
+  watch(session: Session<Data>, ended: (end: WatchEnd) => void, options?: { every?: Duration }): SessionWatch
+
   /** Reads a session outside a request; no use by the visitor. One that travels in a cookie is nowhere else: `undefined`. */
   get(key: string): Promise<SessionView<Data> | undefined>
 
@@ -102,8 +122,8 @@ export interface Sessions<Data extends object> {
   stats(): SessionStats
 
   /**
-   * Refuses what starts from now on, waits for what is under way, and closes the store. Call it after the server has
-   * stopped taking requests and answered those that it had.
+   * Refuses what starts from now on, ends every {@link watch} (`closed`), waits for what is under way, and closes the
+   * store. Call it after the server has stopped taking requests and answered those that it had.
    *
    * @param options.deadline longest time to wait for calls under way; default `'10s'`
    */
@@ -122,6 +142,7 @@ export function openSessions<Data extends object>(
 class SessionsOfStore<Data extends object> implements Sessions<Data> {
   readonly #engine: Engine<Data>
   readonly #opener: Opener<Data>
+  readonly #watches: Watches<Data>
   readonly #storeName: string
   /** Whether a cookie is set that browsers would drop over plain http, and nobody was told. */
   #mayWarn: boolean
@@ -130,6 +151,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   constructor(engine: Engine<Data>, storeName: string) {
     this.#engine = engine
     this.#opener = new Opener(engine)
+    this.#watches = new Watches(engine)
     this.#storeName = storeName
     const { header, cookie } = engine.policy
     this.#mayWarn = !header && cookie.secure && process.env['NODE_ENV'] !== 'production'
@@ -169,6 +191,13 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
 
   finish(session: Session<Data>): void {
     asOpen(session).finish()
+  }
+
+  watch(session: Session<Data>, ended: (end: WatchEnd) => void, { every }: { every?: Duration } = {}): SessionWatch {
+    const { standing } = asOpen(session)
+    if (typeof ended !== 'function') throw new TypeError('watch(session, ended): give a function that hears of the end')
+    const everyMs = toMilliseconds('every', every ?? WATCH_EVERY_MS, TIMER_MS_MAX)
+    return this.#watches.watch(standing, ended, everyMs)
   }
 
   async get(key: string): Promise<SessionView<Data> | undefined> {
@@ -253,6 +282,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   close(options: { deadline?: Duration } = {}): Promise<void> {
+    this.#watches.close()
     return this.#engine.close(toMilliseconds('deadline', options.deadline ?? '10s', TIMER_MS_MAX))
   }
 

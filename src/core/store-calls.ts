@@ -47,6 +47,15 @@ export class StoreCalls {
     return this.#isOpen && !this.#closing ? this.#store.copy?.(key, atLeast) : undefined
   }
 
+  /** What {@link Store.hold} does. */
+  hold(key: string): () => void {
+    return this.#store.hold?.(key) ?? (() => {})
+  }
+
+  get tellsEnds(): boolean {
+    return this.#store.hold !== undefined
+  }
+
   /** @throws SojournError, most often StoreUnavailableError or StoreTimeoutError */
   async call<T>(name: string, operation: (store: Store) => Promise<T>): Promise<T> {
     if (this.#closing) throw closedError()

@@ -48,7 +48,11 @@ const eventNames: readonly SessionEventName[] = [
 export const secret: string = randomBytes(32).toString('base64url')
 
 /** @param beside a fleet whose store and clock it shares, with options of its own */
-export function createFleet(options: Partial<SessionsOptions<Data>> = {}, nodeCount = 1, beside?: Fleet): Fleet {
+export function createFleet(
+  options: Partial<SessionsOptions<Data>> = {},
+  nodeCount = 1,
+  beside?: Pick<Fleet, 'store' | 'clock'>,
+): Fleet {
   const store = beside?.store ?? createSharedStore()
   const clock = beside?.clock ?? createTurnedClock()
   const logged: string[] = []
