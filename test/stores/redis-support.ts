@@ -2,11 +2,13 @@
 
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { Redis as Ioredis } from 'ioredis'
-import { createClient } from 'redis'
+import { Cluster, Redis as Ioredis } from 'ioredis'
+import { createClient, createCluster, createSentinel } from 'redis'
 import type { Logger, Store, StoreContext } from '../../src/core/index.ts'
 import { redisStore, type RedisStoreOptions } from '../../src/stores/redis/index.ts'
 import { createKeyRing, toCookiePolicy } from '../../src/token/index.ts'
+import type { RedisCluster } from '../support/redis-cluster.ts'
+import type { RedisSentinel } from '../support/redis-sentinel.ts'
 
 /** A store that is ready. `close`, or leaving an `await using` block, also ends the client that the store was given. */
 export interface OpenRedisStore extends AsyncDisposable {
@@ -51,6 +53,46 @@ export async function openRedisStore(
     return ready(makeRedisStore({ client }, parts), () => client.destroy())
   }
   const client = new Ioredis(port)
+  await once(client, 'ready')
+  return ready(makeRedisStore({ client }, parts), () => client.disconnect())
+}
+
+export async function openClusterStore(
+  kind: Kind,
+  { urls }: Pick<RedisCluster, 'urls'>,
+  parts: Partial<StoreContext> = {},
+): Promise<OpenRedisStore> {
+  if (kind === 'a url') return ready(makeRedisStore({ cluster: { nodes: urls } }, parts), () => {})
+  if (kind === 'a client of redis') {
+    const client = createCluster({
+      rootNodes: urls.map((url) => ({ url })),
+      topologyRefreshOnReconnectionAttemptStrategy: 250,
+    })
+    await client.on('error', () => {}).connect()
+    return ready(makeRedisStore({ client }, parts), () => client.destroy())
+  }
+  const client = new Cluster(urls)
+  await once(client, 'ready')
+  return ready(makeRedisStore({ client }, parts), () => client.disconnect())
+}
+
+export async function openSentinelStore(
+  kind: Kind,
+  { name, nodes }: Pick<RedisSentinel, 'name' | 'nodes'>,
+  parts: Partial<StoreContext> = {},
+): Promise<OpenRedisStore> {
+  if (kind === 'a url') return ready(makeRedisStore({ sentinel: { name, nodes } }, parts), () => {})
+  const sentinels = nodes.map((node) => {
+    const [host = '', port] = node.split(':')
+    return { host, port: Number(port) }
+  })
+  if (kind === 'a client of redis') {
+    const client = createSentinel({ name, sentinelRootNodes: sentinels, reserveClient: true })
+    await client.on('error', () => {}).connect()
+    return ready(makeRedisStore({ client }, parts), () => void client.destroy())
+  }
+  const client = new Ioredis({ name, sentinels, maxRetriesPerRequest: 1 })
+  client.on('error', () => {})
   await once(client, 'ready')
   return ready(makeRedisStore({ client }, parts), () => client.disconnect())
 }

@@ -3,28 +3,28 @@ import { existsSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { createClient } from 'redis'
 import { needs } from './programs.ts'
-import { startRedis } from './redis.ts'
+import { askRedis, startRedis } from './redis.ts'
 
 describe('a redis-server of the test', { skip: needs('redis-server') }, () => {
   test('answers, is gone after a kill with what it held, and comes back on its port', async () => {
     await using redis = await startRedis()
     const { pid } = redis
-    assert.equal(await ask(redis.url, ['SET', 'name', 'value']), 'OK')
+    assert.equal(await askRedis(redis.port, 'SET', 'name', 'value'), 'OK')
 
     await redis.kill()
     assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' })
-    await assert.rejects(ask(redis.url, ['PING']))
+    await assert.rejects(askRedis(redis.port, 'PING'))
 
     await redis.restart()
     assert.notEqual(redis.pid, pid)
-    assert.equal(await ask(redis.url, ['GET', 'name']), null)
+    assert.equal(await askRedis(redis.port, 'GET', 'name'), null)
   })
 
   test('keeps what it held where it is told to persist', async () => {
     await using redis = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
-    await ask(redis.url, ['SET', 'name', 'value'])
+    await askRedis(redis.port, 'SET', 'name', 'value')
     await redis.restart()
-    assert.equal(await ask(redis.url, ['GET', 'name']), 'value')
+    assert.equal(await askRedis(redis.port, 'GET', 'name'), 'value')
   })
 
   test('answers nothing while it is paused, and everything afterwards', async () => {
@@ -35,7 +35,7 @@ describe('a redis-server of the test', { skip: needs('redis-server') }, () => {
     const answer = client.ping().then(() => seen.push('answer'))
     // Time enough for many answers: another server starts and answers.
     await using other = await startRedis()
-    await ask(other.url, ['PING'])
+    await askRedis(other.port, 'PING')
     seen.push('resumed')
     redis.resume()
     await answer
@@ -45,7 +45,7 @@ describe('a redis-server of the test', { skip: needs('redis-server') }, () => {
 
   test('is gone when it was stopped, even paused, and its folder with it', async () => {
     const redis = await startRedis()
-    const folder = await ask(redis.url, ['CONFIG', 'GET', 'dir'])
+    const folder = await askRedis(redis.port, 'CONFIG', 'GET', 'dir')
     const path = Array.isArray(folder) ? String(folder[1]) : ''
     assert.equal(existsSync(path), true)
     redis.pause()
@@ -60,14 +60,3 @@ describe('a redis-server of the test', { skip: needs('redis-server') }, () => {
     await assert.rejects(startRedis({ port: redis.port }), /Address already in use/)
   })
 })
-
-async function ask(url: string, command: string[]): Promise<unknown> {
-  const client = createClient({ url, socket: { reconnectStrategy: false }, RESP: 2 })
-  client.on('error', () => undefined)
-  await client.connect()
-  try {
-    return await client.sendCommand(command)
-  } finally {
-    client.destroy()
-  }
-}

@@ -1,5 +1,7 @@
 /** A real redis-server of the test's own, which can be killed, paused and started again. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createClient } from 'redis'
 import { removeFolder, temporaryFolder } from './folders.ts'
 import { startOnFreePorts } from './ports.ts'
 import { startProcess } from './processes.ts'
@@ -76,6 +78,23 @@ export async function startRedis({ port: portWanted, args = [] }: RedisOptions =
     },
     [Symbol.asyncDispose]: stop,
   }
+}
+
+/** The answer of the server on this port to one command, over a connection of its own, as RESP2 gives it. */
+export async function askRedis(port: number, ...command: string[]): Promise<unknown> {
+  const client = createClient({ url: `redis://127.0.0.1:${port}`, socket: { reconnectStrategy: false }, RESP: 2 })
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    return await client.sendCommand(command)
+  } finally {
+    client.destroy()
+  }
+}
+
+/** Resolves when the server's answer matches; while it gives none, or cuts the connection, it does not. */
+export async function untilAnswer(port: number, command: readonly string[], pattern: RegExp): Promise<void> {
+  while (!pattern.test(JSON.stringify(await askRedis(port, ...command).catch(() => '')))) await sleep(20)
 }
 
 async function start(port: number, folder: string, args: readonly string[]): Promise<OwnedProcess> {
