@@ -66,7 +66,7 @@ export async function startRedisCluster(options: RedisClusterOptions = {}): Prom
         const info = await askRedis(redis.port, 'CLUSTER', 'INFO').catch(() => undefined)
         // It was killed.
         if (info === undefined) break
-        const serves = /cluster_state:ok/.test(String(info)) && String(info).includes(`cluster_slots_ok:${SLOTS}`)
+        const serves = new RegExp(`cluster_state:ok[^]*cluster_slots_ok:${SLOTS}`).test(JSON.stringify(info))
         if (serves && !(await slotsOf(redis))?.some(([, , [, port]]) => port === old?.port)) break
         await sleep(20)
       }
