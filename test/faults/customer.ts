@@ -2,7 +2,7 @@
 
 import { request as sendRequest } from 'node:http'
 import { CookieJar } from 'tough-cookie'
-import type { Action, View } from './worker.ts'
+import type { Action, View } from './answers.ts'
 
 /** Where the jar believes the nodes to be: one host behind a balancer that ends TLS. */
 const ORIGIN = 'https://shop.example/'
@@ -19,6 +19,7 @@ const ENDED_MAX = 5
 export interface Reply {
   readonly status: number
   readonly cookies: readonly string[]
+  readonly retryAfter: string | undefined
   /** Where the status is 200. */
   readonly view: View | undefined
   readonly text: string
@@ -52,8 +53,8 @@ export function send(port: number, cookie: string, action: Action): Promise<Repl
       response.once('end', () => {
         clearTimeout(timer)
         const { statusCode: status = 0 } = response
-        const cookies = response.headers['set-cookie'] ?? []
-        resolve({ status, cookies, text, view: status === 200 ? (JSON.parse(text) as View) : undefined })
+        const { 'set-cookie': cookies = [], 'retry-after': retryAfter } = response.headers
+        resolve({ status, cookies, retryAfter, text, view: status === 200 ? (JSON.parse(text) as View) : undefined })
       })
     })
     request.end(JSON.stringify(action))
@@ -85,6 +86,8 @@ export class Tally {
   broken = 0
   sessions = 0
   ended = 0
+  /** The longest that an answer took, from the sending of its request. */
+  slowestMs = 0
   /** What broke a law, in words. */
   readonly violations: string[] = []
 
@@ -225,8 +228,10 @@ export class Customer {
     let refused: unknown
     for (const port of route()) {
       this.#tally.requests += 1
+      const sentAt = performance.now()
       try {
         const reply = await send(port, cookie, action)
+        this.#tally.slowestMs = Math.max(this.#tally.slowestMs, Math.round(performance.now() - sentAt))
         await this.#judge(reply, action)
         return reply
       } catch (error) {
@@ -239,14 +244,16 @@ export class Customer {
     throw new Error('no node takes connections', { cause: refused })
   }
 
-  async #judge({ status, cookies, view, text }: Reply, action: Action): Promise<void> {
+  async #judge({ status, cookies, retryAfter, view, text }: Reply, action: Action): Promise<void> {
     if (view) {
       if (action.do !== 'logout') this.#compare(view, action)
       for (const line of cookies) await this.#jar.setCookie(line, ORIGIN)
       return
     }
-    if (status === 503) this.#tally.unavailable += 1
-    else this.#violated(`${action.do} was answered ${status}: ${text}`)
+    if (status === 503) {
+      this.#tally.unavailable += 1
+      if (retryAfter === undefined) this.#violated(`503 came without Retry-After: ${text}`)
+    } else this.#violated(`${action.do} was answered ${status}: ${text}`)
     if (cookies.length > 0) this.#violated(`${status} came with ${cookies.join()}`)
   }
 

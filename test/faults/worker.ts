@@ -1,10 +1,11 @@
 /** One node of a fleet under fault: a bare `node:http` server on a mesh store, in a process that faults may hit. */
 
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import { withSession } from '../../src/adapters/node.ts'
-import { createSessions, type Session, type Sessions, SojournError } from '../../src/index.ts'
+import { createSessions, SojournError } from '../../src/index.ts'
 import { meshStore, type MeshStoreOptions } from '../../src/stores/mesh/index.ts'
+import { answer, json } from './answers.ts'
 
 /** What a node is told, as JSON in its argument. */
 export interface WorkerSettings {
@@ -26,24 +27,6 @@ export type WorkerMessage =
   | { readonly kind: 'failed'; readonly code: string | undefined; readonly message: string }
   /** All that reached it, and what it answered of that; `aborted`: the client went away first. */
   | { readonly kind: 'closed'; readonly received: number; readonly answered: number; readonly aborted: number }
-
-export type Fields = Readonly<Record<string, unknown>>
-
-/** What a visitor asks. */
-export type Action =
-  | { readonly do: 'read' | 'logout' | 'rotate' }
-  | { readonly do: 'set'; readonly fields: Fields }
-  | { readonly do: 'add' }
-  | { readonly do: 'login'; readonly user: string }
-
-/** What a visitor is answered: the session as this node sees it. */
-export interface View {
-  readonly node: number
-  readonly key: string
-  readonly isNew: boolean
-  readonly user: string | null
-  readonly data: Fields
-}
 
 const SECRET = 'q7Tz2KcW9vRn4XyB6mLp8JdH3sFg5AeU'
 
@@ -103,42 +86,6 @@ async function listen(server: Server, port: number): Promise<void> {
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   await tell({ kind: 'listening' })
-}
-
-async function answer(
-  node: number,
-  sessions: Sessions<Record<string, unknown>>,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  let text = ''
-  for await (const chunk of request.setEncoding('utf8')) text += String(chunk)
-  const session = sessions.of(request)
-  await act(session, JSON.parse(text) as Action)
-  const { key, isNew, user, data } = session
-  json(response, { node, key, isNew, user, data: { ...data } } satisfies View)
-}
-
-async function act(session: Session<Record<string, unknown>>, action: Action): Promise<void> {
-  switch (action.do) {
-    case 'read':
-      return
-    case 'set':
-      return void Object.assign(session.data, action.fields)
-    case 'add':
-      return void (await session.update('count', (count) => Number(count ?? 0) + 1))
-    case 'login':
-      return session.login(action.user)
-    case 'logout':
-      return session.logout()
-    case 'rotate':
-      return session.rotate()
-  }
-}
-
-function json(response: ServerResponse, body: unknown): void {
-  response.setHeader('content-type', 'application/json')
-  response.end(JSON.stringify(body))
 }
 
 function tellViews(facts: object): void {
