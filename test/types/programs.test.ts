@@ -13,7 +13,7 @@ async function compile(folder: string): Promise<string> {
 }
 
 describe('types of req.session', () => {
-  for (const folder of ['register-express', 'register-fastify']) {
+  for (const folder of ['register-express', 'register-compat', 'register-fastify']) {
     test(`${folder}: what the application registers is its type`, async () => {
       assert.equal(await compile(folder), '')
     })
@@ -21,6 +21,10 @@ describe('types of req.session', () => {
 
   test('express-session: its types and ours stand in one program, through sessions.of', async () => {
     assert.equal(await compile('express-session'), '')
+  })
+
+  test('express-session: its types go on where sojourn/express/compat took its place, with Passport and connect-flash', async () => {
+    assert.equal(await compile('express-session-compat'), '')
   })
 
   test('both-types: the entry with our req.session does not stand beside express-session', async () => {

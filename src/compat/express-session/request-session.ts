@@ -1,8 +1,8 @@
 import { inspect } from 'node:util'
 import { createCookie, isCookie, type SessionCookie } from './cookie.ts'
 
-/** As express-session calls it; without one, a failure is one of the request. */
-export type Callback = (error?: unknown) => void
+/** As express-session calls it; without one, a failure is one of the request, as is what it throws or rejects with. */
+export type Callback = (error?: unknown) => unknown
 
 /** What `req.session` has beside its data, as in express-session. */
 export interface SessionMethods {

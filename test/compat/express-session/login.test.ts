@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { createVisitor, type Visitor } from '../../support/jar.ts'
+import { shown } from './app.ts'
+import { gate, stage } from './stage.ts'
+
+const name = '__Host-sid'
+const user = (data: { userId?: unknown }): string | number | undefined => data.userId as string | number | undefined
+
+const login = (at: Record<string, unknown>, id: unknown): void =>
+  void Object.assign(at, { userId: id, role: `of ${String(id)}` })
+
+async function visitorWith(ask: (visitor: Visitor, path: string) => Promise<unknown>, path: string): Promise<Visitor> {
+  const visitor = createVisitor()
+  await ask(visitor, path)
+  return visitor
+}
+
+suite('who is logged in is read from the data', () => {
+  test('an application that regenerates nothing gets another token all the same; the old one opens nothing', async () => {
+    await using app = await stage(
+      {
+        '/cart': (session, res) => res.json({ cart: (session['cart'] = ['tea']) }),
+        '/login': (session, res) => (login(session, 5), res.json({})),
+      },
+      { user },
+    )
+    const visitor = await visitorWith(app.ask, '/cart')
+    const before = await visitor.clone()
+    await app.ask(visitor, '/login')
+    assert.notEqual(await visitor.cookie(name), await before.cookie(name))
+    assert.deepEqual(await app.show(visitor), { data: { cart: ['tea'], userId: 5, role: 'of 5' }, user: '5' })
+    assert.deepEqual(await app.show(before), { data: {}, user: null })
+  })
+
+  test('a login by save() too, before the response; and the session knows its user by then', async () => {
+    await using app = await stage(
+      {
+        '/login': (session, res, req) => {
+          login(session, 'ada')
+          session.save((error) => res.json({ error, user: app.sessions.of(req).user }))
+        },
+      },
+      { user },
+    )
+    assert.deepEqual((await app.ask(createVisitor(), '/login')).body, { user: 'ada' })
+  })
+
+  test('what is in flight under the old token cannot commit into the session of the user', async () => {
+    const { arrived, pass, release } = gate()
+    await using app = await stage(
+      {
+        '/cart': (session, res) => res.json({ cart: (session['cart'] = ['tea']) }),
+        '/login': (session, res) => (login(session, 'ada'), res.json({})),
+        '/slow': async (session, res) => {
+          await pass()
+          session['cart'] = ['poison']
+          res.json({})
+        },
+      },
+      { user },
+    )
+    const visitor = await visitorWith(app.ask, '/cart')
+    const slow = app.ask(await visitor.clone(), '/slow')
+    await arrived
+    await app.ask(visitor, '/login')
+    release()
+    const { status, body, cookies } = await slow
+    assert.deepEqual([status, body, cookies], [409, { error: 'session_superseded' }, []])
+    assert.deepEqual((await app.show(visitor)).data, { cart: ['tea'], userId: 'ada', role: 'of ada' })
+  })
+
+  test('another user is another login; nobody is a logout, after which the rest goes on under another token', async () => {
+    await using app = await stage(
+      {
+        '/ada': (session, res) => (login(session, 'ada'), res.json({})),
+        '/bob': (session, res) => (login(session, 'bob'), res.json({})),
+        '/out': (session, res) => res.json({ deleted: delete session['userId'] }),
+      },
+      { user },
+    )
+    const visitor = await visitorWith(app.ask, '/ada')
+    const ada = await visitor.clone()
+    await app.ask(visitor, '/bob')
+    const bob = await visitor.clone()
+    assert.deepEqual(await app.show(visitor), { data: { userId: 'bob', role: 'of bob' }, user: 'bob' })
+    await app.ask(visitor, '/out')
+    assert.deepEqual(await app.show(visitor), { data: { role: 'of bob' }, user: null })
+    for (const old of [ada, bob]) assert.deepEqual(await app.show(old), { data: {}, user: null })
+  })
+
+  test('two logins at once from one session are two sessions, each with what its own request set', async () => {
+    const { arrived, pass, release } = gate()
+    await using app = await stage(
+      {
+        '/secret': (session, res) => res.json({ secret: (session['secret'] = 'of the first') }),
+        '/ada': (session, res) => (login(session, 'ada'), res.json({})),
+        '/bob': async (session, res) => {
+          await pass()
+          login(session, 'bob')
+          res.json({})
+        },
+      },
+      { user },
+    )
+    const visitor = await visitorWith(app.ask, '/secret')
+    const other = await visitor.clone()
+    const slow = app.ask(other, '/bob')
+    await arrived
+    await app.ask(visitor, '/ada')
+    release()
+    assert.equal((await slow).status, 200)
+    assert.deepEqual(await app.show(visitor), {
+      data: { secret: 'of the first', userId: 'ada', role: 'of ada' },
+      user: 'ada',
+    })
+    assert.deepEqual(await app.show(other), { data: { userId: 'bob', role: 'of bob' }, user: 'bob' })
+  })
+
+  test('a session whose data named somebody before is not logged in by whoever reads it', async () => {
+    await using app = await stage({ '/views': (session, res) => res.json({ views: (session['views'] = 1) }) }, { user })
+    const visitor = createVisitor()
+    const { cookie } = await app.sessions.issue({ data: { userId: 'ada' } })
+    for (const line of cookie.split('; ')) await visitor.setCookie(`${line}; Secure; Path=/`)
+    const token = await visitor.cookie(name)
+    await Promise.all([app.ask(visitor, '/views'), app.ask(visitor, '/views')])
+    assert.equal(await visitor.cookie(name), token)
+    assert.deepEqual(await app.show(visitor), { data: { userId: 'ada', views: 1 }, user: null })
+  })
+
+  test('what new code logs in by sessions.of(req) stays logged in', async () => {
+    await using app = await stage(
+      {
+        '/new': async (_, res, req) => {
+          await app.sessions.of(req).login('ada')
+          res.json({})
+        },
+        '/views': (session, res) => res.json({ views: (session['views'] = 1) }),
+      },
+      { user },
+    )
+    const visitor = await visitorWith(app.ask, '/new')
+    await app.ask(visitor, '/views')
+    assert.deepEqual(await app.show(visitor), { data: { views: 1 }, user: 'ada' })
+  })
+
+  test('what serializeUser makes: text, a number, an object with such an id; anything else is said at the login', async () => {
+    await using app = await stage({
+      '/login': (session, res, req) => {
+        session['passport'] = { user: JSON.parse(req.query['user'] as string) }
+        res.json({})
+      },
+    })
+    for (const [made, known] of [
+      ['"ada"', 'ada'],
+      ['0', '0'],
+      ['{"id":7,"name":"ada"}', '7'],
+      ['null', null],
+      ['false', null],
+    ] as const) {
+      const visitor = await visitorWith(app.ask, `/login?user=${made}`)
+      assert.equal((await app.show(visitor)).user, known, made)
+    }
+    const { status, cookies } = await app.ask(createVisitor(), '/login?user={"mail":"a@b.c"}')
+    assert.deepEqual([status, cookies], [500, []])
+    assert.match(String(app.errors.at(-1)), /TypeError: serializeUser .* user: \(data\) => /)
+  })
+
+  test('a user that is no text and no number is said, and not taken for nobody', async () => {
+    await using app = await stage({ '/login': (session, res) => (login(session, { id: 1 }), res.json({})) }, { user })
+    assert.equal((await app.ask(createVisitor(), '/login')).status, 500)
+    assert.match(String(app.errors[0]), /TypeError: .*user\(data\) gives text or a number/)
+  })
+})
+
+const overtaken = (pass: () => Promise<void>, change: (session: Record<string, unknown>) => void) =>
+  ({
+    '/cart': (session, res) => res.json({ cart: (session['cart'] = ['tea']) }),
+    '/login': (session, res) => (login(session, 'ada'), res.json({})),
+    '/slow': async (session, res, req, next) => {
+      await pass()
+      session.regenerate((error) => {
+        if (error) return next(error)
+        change(shown(req))
+        shown(req).save((failure) => (failure ? next(failure) : res.json({})))
+      })
+    },
+  }) satisfies Parameters<typeof stage>[0]
+
+suite('regenerate in a request that another login overtook', () => {
+  for (const { title, change, told, data } of [
+    {
+      title: 'goes on to a login of its own',
+      change: (at: Record<string, unknown>) => login(at, 'ada'),
+      told: 200,
+      data: { userId: 'ada', role: 'of ada' },
+    },
+    {
+      title: 'logs nobody out by an empty session',
+      change: (at: Record<string, unknown>) => void (at['views'] = 1),
+      told: 409,
+      data: {},
+    },
+  ]) {
+    test(title, async () => {
+      const { arrived, pass, release } = gate()
+      await using app = await stage(overtaken(pass, change), { user })
+      const visitor = await visitorWith(app.ask, '/cart')
+      const other = await visitor.clone()
+      const slow = app.ask(other, '/slow')
+      await arrived
+      await app.ask(visitor, '/login')
+      release()
+      const { status, cookies } = await slow
+      assert.equal(status, told)
+      if (told === 409) assert.deepEqual(cookies, [])
+      assert.deepEqual((await app.show(other)).data, data)
+      assert.deepEqual((await app.show(visitor)).data, { cart: ['tea'], userId: 'ada', role: 'of ada' })
+    })
+  }
+})
