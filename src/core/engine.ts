@@ -5,6 +5,7 @@ import { SessionInvalidError } from './errors.ts'
 import { type EndReason, EventBus } from './events.ts'
 import { ENDS_REMEMBERED_MAX } from './limits.ts'
 import { type Policy, type SessionsOptions, toPolicy } from './policy.ts'
+import { MovingIn } from './moving/moving-in.ts'
 import { fieldOfIssue, type SchemaIssue, type StandardSchema } from './standard-schema.ts'
 import type { Clock, Logger, OperationId } from './store.ts'
 import { closedError, StoreCalls, within } from './store-calls.ts'
@@ -20,6 +21,8 @@ export class Engine<Data extends object> {
   readonly store: StoreCalls
   /** Where the store's sessions travel with their clients. */
   readonly carrying: CarriedSessions | undefined
+  /** Where another library keeps sessions in the same store. */
+  readonly moving: MovingIn<Data> | undefined
   readonly turns: Turns = new Turns()
   readonly #slot = randomBytes(9).toString('base64url')
   #operationCount = 0
@@ -51,6 +54,7 @@ export class Engine<Data extends object> {
     })
     this.carrying = store.carried
     checkCarrying(this.carrying, this.policy)
+    this.moving = store.oldSessions && new MovingIn(this, store.oldSessions)
     this.store = new StoreCalls(store, options.store.name, this.policy.deadlineMs, this.events)
   }
 

@@ -45,6 +45,14 @@ export interface SessionEvents {
   tokenRefused: { readonly reason: 'refused' | 'unknownSecret' }
   /** A stored record did not fit the schema; `onInvalid` says what was done. */
   invalid: { readonly key: string; readonly fields: readonly string[] }
+  /** A session of another library was taken over. */
+  adopted: { readonly key: string; readonly user: string | null }
+  /**
+   * An old session was not taken over, or is not kept up: it is no session of that library (`format`), a function of
+   * `migrateFrom` failed (`mapping`), it cannot be kept here (`unfit`), or others changed it all the time (`busy`). No request
+   * fails for it; the log says it once a minute.
+   */
+  notMoved: { readonly reason: 'format' | 'mapping' | 'unfit' | 'busy'; readonly error?: string }
   /** A store call failed or took longer than the deadline. */
   storeFailed: { readonly call: string; readonly error: SojournError }
   /** A node of a mesh and this one do not speak with each other. The log says it too, once in a while. */
@@ -92,6 +100,8 @@ const LOGGED: Record<SessionEventName, { level: 'warn' | 'error'; message: strin
   ended: undefined,
   superseded: undefined,
   tokenRefused: undefined,
+  adopted: undefined,
+  notMoved: undefined, // logged once a minute
   peerRefused: undefined, // the mesh logs it, at a bounded rate
   underReplicated: {
     level: 'warn',

@@ -3,10 +3,13 @@ import type { Adoption, Carried } from './carried.ts'
 import { ResponseCookies } from './cookies.ts'
 import type { Engine } from './engine.ts'
 import { type SojournError, SessionGoneError, SessionSupersededError } from './errors.ts'
+import type { Fields } from './old-sessions.ts'
 import { nextEnd } from './policy.ts'
 import type { SessionRecord } from './record.ts'
 import type { HeaderLine } from './session.ts'
 import type { Change, ChangeResult } from './store.ts'
+import type { Twin } from './moving/twin.ts'
+import type { Link } from './moving/view.ts'
 
 /** Where the session of a request stands. */
 type State =
@@ -32,6 +35,17 @@ export interface Opening {
   readonly isToCarry?: boolean
   /** Taken over from another library. */
   readonly adopted?: Adoption
+  /** The old session that it is, in the same store. */
+  readonly origin?: { readonly id: string; readonly text: string; readonly fields: Fields }
+  /** The old session that goes on beside it, and this request's hold of it. */
+  readonly link?: Link | undefined
+  readonly twin?: Twin<never>
+  /** Who is logged in there by now, where that has changed. */
+  readonly userThere?: string | null
+  /** A generation to hand out as it is. */
+  readonly given?: number
+  /** Whether opening it changed it. */
+  readonly isUsed?: boolean
   /** Whether the client sent a token of ours. */
   readonly isPresented?: boolean
   /** The generation to hand out, where the client presented its predecessor. */
@@ -57,6 +71,8 @@ export type Applied = Extract<ChangeResult, { outcome: 'applied' }>
 export class Life<Data extends object> {
   readonly cookies: ResponseCookies
   readonly isUnattended: boolean
+  /** The session of another library that goes on beside it. */
+  readonly twin: Twin<Data> | undefined
   readonly #engine: Engine<Data>
   readonly #openedAt: number
   #state: State
@@ -85,10 +101,15 @@ export class Life<Data extends object> {
         ? { kind: 'detached', reason: detached }
         : { kind: 'empty' }
     this.isUnattended = opening.unattended ?? false
+    this.twin = opening.twin ?? engine.moving?.twinOf(opening, () => this.key)
     this.#carried = opening.carried
     const { policy, tokens, carrying } = engine
     const carriage = carrying && { sessions: carrying, header: opening.header ?? '' }
     this.cookies = new ResponseCookies(policy, tokens, opening.successor, carriage)
+    if (record && opening.given !== undefined) {
+      this.cookies.token = opening.given
+      this.cookies.seen = record
+    }
     if (record && opening.isToCarry) this.cookies.seen = { carried: opening.carried, version: record.version }
     // Where nothing can be rotated the token itself is signed anew, so that a secret can roll.
     if (record && opening.isOfSigner === false && carrying?.rotates === false) this.cookies.token = this.#generation
@@ -153,7 +174,7 @@ export class Life<Data extends object> {
   async apply(parts: Partial<Change>): Promise<ChangeResult> {
     const { policy, store } = this.#engine
     const { now, expiresAt } = this.#times()
-    const change: Change = {
+    const began: Change = {
       key: this.key,
       operation: this.#engine.nextOperation(),
       now,
@@ -162,7 +183,9 @@ export class Life<Data extends object> {
       ...(this.isUnattended ? { unattended: true } : {}),
       ...parts,
     }
+    const change = this.twin ? await this.twin.prepare(began, this.#anySelector) : began
     const result = await store.call('apply', (store) => store.apply(change, this.#carried))
+    if (this.twin) await this.twin.follow(change, result)
     if (result.outcome === 'applied') this.#carried = result.carried
     if (result.outcome === 'applied' && this.#state.kind === 'live') {
       const used = this.isUnattended ? {} : { lastSeenAt: now, expiresAt }
@@ -213,14 +236,22 @@ export class Life<Data extends object> {
   /** The store's record was read again. */
   reread(record: SessionRecord): void {
     this.#state = { kind: 'live', record }
+    this.twin?.reread(record)
+  }
+
+  /** Whether the client is to be told nothing. */
+  get tellsNothing(): boolean {
+    return this.cookies.isEmpty && !this.twin?.hasCookie
   }
 
   /** The headers for the response, once. */
   takeHeaders(): HeaderLine[] {
     const { startedAt } = this.meta
     const endsAt = startedAt + this.#engine.policy.absoluteTimeoutMs
-    const selector = this.cookies.token === undefined ? undefined : (this.#selector ?? this.#token?.selector)
-    return this.cookies.take(selector, endsAt - this.#engine.clock.now())
+    const selector = this.cookies.token === undefined ? undefined : this.#anySelector
+    const lines = this.cookies.take(selector, endsAt - this.#engine.clock.now())
+    const old = this.twin?.takeCookie()
+    return old === undefined ? lines : [...lines, ['set-cookie', old], ['cache-control', 'no-store']]
   }
 
   /** Goes on under a key of its own, with nothing stored. */
@@ -233,6 +264,11 @@ export class Life<Data extends object> {
     this.#carried = undefined
     this.#neverRotated()
     this.cookies.set({})
+    this.twin?.becomeNew()
+  }
+
+  get #anySelector(): Buffer | undefined {
+    return this.#selector ?? this.#token?.selector
   }
 
   #neverRotated(): void {

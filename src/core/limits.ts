@@ -45,6 +45,18 @@ export const STORE_DEADLINE_MS = 1_000
 /** Races that one `update` may lose. Each means that another update won; a node near the owner of a session wins more often than one far away. */
 export const CONFLICTS_MAX = 1_000
 
+/** Attempts to bring a session and its old one together. Each that fails means that another request changed one of them meanwhile. */
+export const UNITE_TRIES_MAX = 50
+
+/** Values of a field that were taken over one after another, of which a session remembers the digests: an old request in flight began with one of the last. */
+export const LINE_LENGTH_MAX = 8
+
+/** How often one request opens its session anew since the old one had changed; then it goes on with what it has. */
+export const REOPENINGS_MAX = 3
+
+/** Why old sessions were not taken over is logged once in this time, for each reason. */
+export const OLD_TROUBLE_EVERY_MS = 60_000
+
 /** How long a predecessor is served after its successor was first presented. */
 export const GRACE_MS = 60_000
 

@@ -117,7 +117,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
 
   /** Takes the session as sent, where nothing is to be written and the client is to be told nothing. */
   settle(): boolean {
-    const isSettled = this.#isUntouched || (this.#hasNothingToWrite && this.#life.cookies.isEmpty)
+    const isSettled = this.#isUntouched || (this.#hasNothingToWrite && this.#life.tellsNothing)
     if (isSettled) this.#isSent = true
     return isSettled
   }
@@ -141,16 +141,38 @@ export class OpenSession<Data extends object> implements Session<Data> {
     return this.#life.takeHeaders()
   }
 
-  /** Begins a session with what the client had with another library. */
-  async adopt({ data, user }: Adoption): Promise<void> {
-    await this.#turn(async () => {
+  /** Begins a session with what the client had with another library. @returns whether nobody else has begun it, or ended it */
+  async adopt({ data, user }: Adoption): Promise<boolean> {
+    return this.#turn(async () => {
       for (const [name, value] of Object.entries(data)) this.#fields.set(name, value)
       try {
         await this.#create(isUser(user) ? { user } : {})
+        this.#engine.events.emit('adopted', { key: this.key, user: this.user })
       } catch (error) {
         if (!(error instanceof SojournError) || error.status === 503) throw error
+        if (error instanceof SessionGoneError) return false
+        this.#engine.moving?.troubles.tell('unfit', error)
         await this.#leaveDeadSession() // what does not fit here must not fail every request of its client
       }
+      return true
+    })
+  }
+
+  /** Another user is logged in by a server of the other library, or nobody any more. @returns whether nobody else has followed already */
+  async follow(user: string | null): Promise<boolean> {
+    return this.#turn(async () => {
+      if (this.#life.kind !== 'live' || user === this.user) return true
+      if (user !== null && isUser(user)) return this.#loginLive(user)
+      const data = this.#fields.toObject()
+      try {
+        await this.#end('logout')
+      } catch (error) {
+        if (error instanceof SessionSupersededError) return false
+        throw error
+      }
+      for (const [name, value] of Object.entries(data)) this.#fields.set(name, value)
+      await this.#create()
+      return true
     })
   }
 
@@ -320,6 +342,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
       const now = clock.now()
       const end = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS, reason }
       const generation = this.#life.isUnattended ? {} : { generation: this.#life.generation }
+      await this.#life.twin?.leave()
       const result = await store.call('end', (store) => store.end({ ...end, ...generation }, this.#life.carried))
       if (result === 'superseded') throw new SessionSupersededError()
       if (result === 'ended') this.#engine.tellEnd(key, user, reason)

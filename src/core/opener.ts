@@ -5,11 +5,13 @@ import { SessionSupersededError, type SojournError } from './errors.ts'
 import { fitted } from './fitting.ts'
 import { judgeGeneration } from './generation.ts'
 import type { Applied, Opening } from './life.ts'
+import type { MovingIn } from './moving/moving-in.ts'
 import { OpenSession } from './open-session.ts'
 import { endOf, nextEnd, type Policy } from './policy.ts'
 import type { SessionRecord } from './record.ts'
 import { headerOf, labelOf, type RequestLike } from './request.ts'
 import type { Change, ChangeResult, ReadOptions } from './store.ts'
+import { type Link, linkOf } from './moving/view.ts'
 import { encodeUse, USE_FIELD, useOf, withoutReserved } from './use.ts'
 
 const SUPERSEDED = (): SojournError => new SessionSupersededError()
@@ -32,9 +34,9 @@ export class Opener<Data extends object> {
 
   /** What a request's cookies open: at once, where the store has a copy and nothing is to be written or fitted. */
   open(request: RequestLike): Opening | Promise<Opening> {
-    const { policy, tokens, events, carrying } = this.#engine
+    const { policy, tokens, events, carrying, moving } = this.#engine
     const { token, hint } = carriedBy(request, policy)
-    const header = (carrying && headerOf(request.headers, 'cookie')) ?? ''
+    const header = ((carrying ?? moving) && headerOf(request.headers, 'cookie')) ?? ''
     if (token === undefined) return this.#blankOrAdopted(header)
 
     const reading = tokens.read(token)
@@ -52,12 +54,35 @@ export class Opener<Data extends object> {
     const presented = { token: reading, key, generation, issue, isOfSigner, request, carriage: carried }
     // A hint is of another store where the session is in its cookie.
     const seen = hint === undefined || carriage ? undefined : parseVersion(hint)
+    if (moving) return this.#openBeside(moving, presented, seen, header)
     return this.#openCopy(presented, seen) ?? this.#openStored(presented, seen)
   }
 
   async #openStored(presented: Presented, seen: Version | undefined): Promise<Opening> {
     const opening = await this.#judge(presented, await this.#read(presented.key, seen, presented.carriage))
     return (await fitted(this.#engine, opening)) ?? this.#blankFor(presented)
+  }
+
+  /** Where another library keeps sessions too: one of ours may go on beside an old one, and who has none may have an old one. */
+  async #openBeside(
+    moving: MovingIn<Data>,
+    presented: Presented,
+    seen: Version | undefined,
+    header: string,
+  ): Promise<Opening> {
+    const opening = await this.#openStored(presented, seen)
+    if (opening.detached) return opening
+    if (!opening.record) return { ...(await moving.open(header)), isPresented: true }
+    return moving.beside(opening, header, async () => {
+      const again = await this.#judgeAnew(presented)
+      return (await fitted(this.#engine, again)) ?? this.#blankFor(presented)
+    })
+  }
+
+  /** After another request was faster to take over an old session. */
+  async openAfter(lost: Opening, request: RequestLike): Promise<Opening> {
+    const { moving } = this.#engine
+    return moving ? moving.openAfter(lost, headerOf(request.headers, 'cookie') ?? '') : this.#blank({})
   }
 
   /** What most requests are: they carry the newest token of a session that was in use before, and write nothing to open it. */
@@ -82,7 +107,7 @@ export class Opener<Data extends object> {
     const { key, generation, isOfSigner } = presented
     const record = withoutReserved(stored)
     const initial = this.#engine.needsNothingOfInitial(record.fields) ? {} : await this.#engine.initial()
-    const opening = toOpening(presented, record, initial)
+    const opening = { ...toOpening(presented, record, initial), ...this.#linkIn(stored) }
     switch (judgeGeneration(record, generation, this.#engine.clock.now())) {
       case 'current':
         return this.#current(presented, stored, opening, isFresh)
@@ -113,7 +138,13 @@ export class Opener<Data extends object> {
     if (result.outcome !== 'applied') return this.#lost(presented, result)
     const used = { ...record, generation, version: result.version, lastSeenAt: now, retired: [graceEndsAt] }
     const isPending = result.pending && result.generation === generation
-    return { ...opening, ...carriedIn(result), record: used, ...(isPending ? { successor: generation + 1 } : {}) }
+    return {
+      ...opening,
+      ...carriedIn(result),
+      isUsed: true,
+      record: used,
+      ...(isPending ? { successor: generation + 1 } : {}),
+    }
   }
 
   /**
@@ -142,7 +173,7 @@ export class Opener<Data extends object> {
     }
     if (result.outcome !== 'applied') return this.#lost(presented, result)
     const record = { ...withoutReserved(stored), version: result.version, lastSeenAt: now }
-    return { ...current, ...carriedIn(result), record }
+    return { ...current, ...carriedIn(result), isUsed: true, record }
   }
 
   async #judgeAnew(presented: Presented): Promise<Opening> {
@@ -186,9 +217,15 @@ export class Opener<Data extends object> {
     return this.#blank({ isPresented: true, ...(header === undefined ? {} : { header }) })
   }
 
+  #linkIn(stored: SessionRecord): Pick<Opening, 'link'> {
+    return this.#engine.moving ? { link: linkOf(stored) } : {}
+  }
+
   /** A client without a token of ours may have a session of another library. */
   #blankOrAdopted(header: string): Promise<Opening> {
-    const adopted = this.#engine.carrying?.adopt?.(header)
+    const { carrying, moving } = this.#engine
+    if (moving) return moving.open(header)
+    const adopted = carrying?.adopt?.(header)
     return this.#blank(adopted ? { adopted, header } : {})
   }
 
@@ -205,6 +242,15 @@ export class Opener<Data extends object> {
   async read(key: string, options: Pick<ReadOptions, 'fresh'> = {}): Promise<SessionRecord | undefined> {
     const record = await this.#read(key, undefined, options)
     return record && withoutReserved(record)
+  }
+
+  /** The same, for whoever goes on with it outside a request. */
+  async find(
+    key: string,
+    options: Pick<ReadOptions, 'fresh'> = {},
+  ): Promise<{ key: string; record: SessionRecord; link?: Link | undefined } | undefined> {
+    const record = await this.#read(key, undefined, options)
+    return record && { key, record: withoutReserved(record), ...this.#linkIn(record) }
   }
 
   async #read(

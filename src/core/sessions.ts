@@ -174,8 +174,13 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   async open(request: RequestLike): Promise<Session<Data>> {
     const opened = this.#opener.open(request)
     const opening = opened instanceof Promise ? await opened : opened
-    const session = new OpenSession(this.#engine, opening)
-    if (opening.adopted) await session.adopt(opening.adopted)
+    let session = new OpenSession(this.#engine, opening)
+    if (opening.adopted && !(await session.adopt(opening.adopted))) {
+      session = new OpenSession(this.#engine, await this.#opener.openAfter(opening, request))
+    }
+    if (opening.userThere !== undefined && !(await session.follow(opening.userThere))) {
+      session = new OpenSession(this.#engine, await this.#opener.open(request))
+    }
     this.#ofRequest.set(request, session)
     this.#warnOfPlainHttp(request)
     return session
@@ -234,15 +239,15 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
 
   async revoke(key: string): Promise<boolean> {
     if (this.#engine.carrying) return this.#revokeUnseen(key)
-    let record
+    let found
     try {
-      record = await this.#opener.read(key, { fresh: true })
+      found = await this.#opener.find(key, { fresh: true })
     } catch (error) {
       if (error instanceof SessionInvalidError) return this.#revokeUnseen(key) // what is damaged can be ended all the same
       throw error
     }
-    if (!record) return false
-    await new OpenSession(this.#engine, { key, record, initial: {}, unattended: true }).end('revoked')
+    if (!found) return false
+    await new OpenSession(this.#engine, { ...found, initial: {}, unattended: true }).end('revoked')
     return true
   }
 
@@ -320,10 +325,11 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
 
   async #unattended(key: string): Promise<OpenSession<Data>> {
     if (this.#engine.carrying) throw unsupported('reach a session outside a request of its client')
-    const record = await this.#opener.read(key)
-    if (!record) throw new SessionGoneError()
+    const found = await this.#opener.find(key)
+    if (!found) throw new SessionGoneError()
     const initial = await this.#engine.initial()
-    return new OpenSession(this.#engine, { key, generation: record.generation, record, initial, unattended: true })
+    const { generation } = found.record
+    return new OpenSession(this.#engine, { ...found, generation, initial, unattended: true })
   }
 }
 

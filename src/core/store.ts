@@ -1,6 +1,7 @@
 import type { CookiePolicy, KeyRing, Version } from '../token/index.ts'
 import type { Carried, CarriedSessions } from './carried.ts'
 import type { EndReason, SessionEvents, StoreEventName } from './events.ts'
+import type { OldSessions } from './old-sessions.ts'
 import type { SessionRecord, StoredField, Tombstone } from './record.ts'
 import type { UserSessions } from './user-sessions.ts'
 
@@ -112,6 +113,9 @@ export interface Store {
    * presented. Default: the store keeps the sessions.
    */
   readonly carried?: CarriedSessions
+
+  /** The power to take over, and to keep up, sessions of another library in the same place. Default: there are none. */
+  readonly oldSessions?: OldSessions
 
   /** The power to find the sessions of a user. Default: `list` and `maxSessionsPerUser` are refused, and `revokeUser` without {@link endUser}. */
   readonly users?: UserSessions

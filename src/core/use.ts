@@ -9,6 +9,14 @@ export const RESERVED_PREFIX = 'sojourn:'
 /** The field that holds the {@link Use} of a session whose token was rotated. */
 export const USE_FIELD: string = `${RESERVED_PREFIX}use`
 
+/** The field that names the session of another library that goes on beside this one; see `Twin`. */
+export const LINK_FIELD: string = `${RESERVED_PREFIX}old`
+
+/** The field that tells which values of another one were taken over from there, one after another; see `Twin`. */
+export function lineFieldOf(name: string): string {
+  return `${LINK_FIELD}:${name}`
+}
+
 /** Who uses the generation of a rotated session. */
 export interface Use {
   readonly generation: number
@@ -33,8 +41,7 @@ export function useOf({ generation }: SessionRecord, field: StoredField | undefi
 
 /** A record without what is not the application's. */
 export function withoutReserved(record: SessionRecord): SessionRecord {
-  if (!record.fields.has(USE_FIELD)) return record
-  const fields = new Map(record.fields)
-  fields.delete(USE_FIELD)
-  return { ...record, fields }
+  if (!record.fields.has(USE_FIELD) && !record.fields.has(LINK_FIELD)) return record
+  const fields = [...record.fields].filter(([name]) => !name.startsWith(RESERVED_PREFIX))
+  return { ...record, fields: new Map(fields) }
 }

@@ -46,7 +46,8 @@ suite('errors', () => {
     for (const { code, status, name } of instances) assert.equal(documented.get(code), `${status} ${name}`)
 
     const inline = new Set<string>()
-    for (const file of readdirSync(new URL('src/core/', root))) {
+    for (const file of readdirSync(new URL('src/core/', root), { recursive: true, encoding: 'utf8' })) {
+      if (!file.endsWith('.ts')) continue
       const made = sourceOf(`src/core/${file}`).matchAll(/new SojournError\(\s*'(\w+)',\s*(\d{3})/g)
       for (const [, code = '', status = ''] of made) {
         inline.add(code)

@@ -8,9 +8,15 @@
 
 import type { StoreDefinition } from '../../core/index.ts'
 import type { RedisClientLike } from './client.ts'
+import type { OldSessionsDefinition } from './old/old-sessions.ts'
 import { type RedisClusterOptions, type RedisSentinelOptions, toSource } from './source.ts'
 import { RedisStore } from './store.ts'
 
+export { connectRedis, type ConnectRedisOptions } from './old/connect-redis.ts'
+export { fastifySession, type FastifySessionOptions } from './old/fastify-session.ts'
+export type { OldCookieAttributes } from './old/old-cookie.ts'
+export type { OldSessionsDefinition } from './old/old-sessions.ts'
+export type { MovedSession, OldSerializer, OldSessionOptions } from './old/options.ts'
 export type { RedisClientLike } from './client.ts'
 export type { IoredisClusterLike, IoredisLike } from './ioredis.ts'
 export type { NodeRedisClusterLike, NodeRedisLike, NodeRedisSentinelLike } from './node-redis.ts'
@@ -58,6 +64,13 @@ export interface RedisStoreOptions {
    * read, so that what is said of tokens holds for fields as well. Default: `false`.
    */
   encrypt?: boolean | 'migrate' | undefined
+
+  /**
+   * Sessions that another library keeps in the same Redis, {@link connectRedis} or {@link fastifySession}: they are taken
+   * over as their visitors come by, also while servers of both kinds run side by side. Take it out when no old cookie is
+   * good any more. Default: none.
+   */
+  migrateFrom?: OldSessionsDefinition | undefined
 }
 
 /**
@@ -79,17 +92,20 @@ export function redisStore(options: RedisStoreOptions): StoreDefinition {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError('redisStore needs options: redisStore({ url }) or redisStore({ client })')
   }
-  const { client, url, cluster, sentinel, keyPrefix = 'sojourn:', encrypt = false, ...others } = options
+  const { client, url, cluster, sentinel, keyPrefix = 'sojourn:', encrypt = false, migrateFrom, ...others } = options
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) {
     throw new TypeError(
-      `redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, cluster, sentinel, keyPrefix, encrypt`,
+      `redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, cluster, sentinel, keyPrefix, encrypt, migrateFrom`,
     )
   }
   if (typeof keyPrefix !== 'string') throw new TypeError('keyPrefix is text')
   if (typeof encrypt !== 'boolean' && encrypt !== 'migrate') {
     throw new TypeError("encrypt is true, false or 'migrate'; the key is derived from the secret of the sessions")
   }
-  const source = toSource({ client, url, cluster, sentinel })
-  return { name: 'redis', shared: true, open: (context) => new RedisStore({ source, keyPrefix, encrypt }, context) }
+  if (migrateFrom !== undefined && typeof migrateFrom?.open !== 'function') {
+    throw new TypeError('migrateFrom is connectRedis({ … }) or fastifySession({ … })')
+  }
+  const settings = { source: toSource({ client, url, cluster, sentinel }), keyPrefix, encrypt, migrateFrom }
+  return { name: 'redis', shared: true, open: (context) => new RedisStore(settings, context) }
 }

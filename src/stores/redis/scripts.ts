@@ -166,6 +166,6 @@ end
 return redis.call('EXISTS', KEYS[1])
 `)
 
-function script(text: string): Script {
+export function script(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') }
 }

@@ -4,6 +4,7 @@ import type {
   ChangeResult,
   End,
   EndResult,
+  OldSessions,
   SessionRecord,
   Store,
   StoreContext,
@@ -23,6 +24,7 @@ import {
   type MapValue,
 } from './encoding.ts'
 import { Link } from './link.ts'
+import type { OldSessionsDefinition } from './old/old-sessions.ts'
 import { openOwnClient } from './own-client.ts'
 import { applyScript, endScript, installScript, rewriteScript, type Script } from './scripts.ts'
 import type { RedisSource } from './source.ts'
@@ -32,6 +34,7 @@ export interface RedisSettings {
   readonly source: RedisSource
   readonly keyPrefix: string
   readonly encrypt: Encrypt
+  readonly migrateFrom: OldSessionsDefinition | undefined
 }
 
 /** A store on one Redis. Each call is one command about one key, and each may be sent again. */
@@ -46,11 +49,19 @@ export class RedisStore implements Store {
   #isServing = false
   #isClosed = false
 
-  constructor({ source, keyPrefix, encrypt }: RedisSettings, context: StoreContext) {
+  readonly oldSessions?: OldSessions
+  /** How long an end is remembered at least. */
+  readonly #endMs: number
+
+  constructor({ source, keyPrefix, encrypt, migrateFrom }: RedisSettings, context: StoreContext) {
     this.#source = source
     this.#keyPrefix = keyPrefix
     this.#context = context
     this.#atRest = new AtRest(context.keyRing, encrypt)
+    this.#endMs = migrateFrom?.lifeMs ?? 0
+    if (migrateFrom) {
+      this.oldSessions = migrateFrom.open(context, (key, args, script) => this.#reach().send(key, [...args], script))
+    }
   }
 
   async ready(): Promise<void> {
@@ -85,7 +96,8 @@ export class RedisStore implements Store {
   }
 
   async end(end: End): Promise<EndResult> {
-    return decodeEndResult(await this.#run(endScript, end.key, encodeEnd(end)))
+    const forgetAt = Math.max(end.forgetAt, end.endedAt + this.#endMs)
+    return decodeEndResult(await this.#run(endScript, end.key, encodeEnd({ ...end, forgetAt })))
   }
 
   async install(whole: SessionRecord | Tombstone): Promise<void> {
