@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { z } from 'zod'
+import type { ReadOptions, StoreDefinition } from '../../src/core/store.ts'
+import { createSharedStore } from '../support/shared-store.ts'
 import { Client, createFleet, createVisitor, onlyRecord } from './fleet.ts'
 
 suite('reload', () => {
   test('brings what other requests made of the session, and forgets what was changed here and not saved', async () => {
-    const { sessions, other } = createFleet({}, 2)
+    const { sessions, other, clock } = createFleet({}, 2)
     const client = await createVisitor(sessions)
     await client.visit(sessions, async (session) => {
+      clock.advance('10m')
       session.data.list.push('not saved')
       session.data['added'] = 'not saved'
       const taken = session.data
@@ -15,6 +18,7 @@ suite('reload', () => {
       await session.reload()
       assert.deepEqual({ ...session.data }, { n: 7, list: [], theirs: true })
       assert.equal(taken, session.data)
+      assert.equal(session.lastSeenAt.getTime(), clock.now())
     })
   })
 
@@ -29,6 +33,19 @@ suite('reload', () => {
     })
     const { fields } = onlyRecord(store)
     assert.deepEqual([fields.get('n')?.value, fields.get('list')?.value], ['8', '["mine"]'])
+  })
+
+  test('takes no copy for it, whatever a node may have near', async () => {
+    const shared = createSharedStore()
+    const asked: (ReadOptions | undefined)[] = []
+    const open: StoreDefinition['open'] = (context) => {
+      const inner = shared.open(context)
+      return { ...inner, read: (key, options) => (asked.push(options), inner.read(key, options)) }
+    }
+    const { sessions } = createFleet({ store: { name: 'near', open } })
+    const session = await sessions.open((await createVisitor(sessions)).request)
+    await session.reload()
+    assert.equal(asked.at(-1)?.fresh, true)
   })
 
   test('of a session that nobody has stored is initial() again, and writes nothing', async () => {

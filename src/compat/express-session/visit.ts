@@ -79,9 +79,9 @@ export class Visit<Data extends object> implements Handle {
     }, callback)
   }
 
-  /** Whether the handlers left nothing to do; the response need not wait then. */
+  /** Whether the handlers left nothing to do; the response need not wait then. Where no data changed, nor did the user in them. */
   isSettled(): boolean {
-    const mayBe = this.#waiting === 0 && !this.#failure && !this.#superseded && this.#isInPlace && this.#agrees
+    const mayBe = this.#waiting === 0 && !this.#failure && !this.#superseded && this.#isInPlace
     if (mayBe) this.#isCommitted = this.#surroundings.sessions.isSettled(this.session)
     return this.#isCommitted
   }
@@ -103,14 +103,6 @@ export class Visit<Data extends object> implements Handle {
     return !this.#isEnded && (this.request as { session?: unknown }).session === this.#shown
   }
 
-  get #agrees(): boolean {
-    try {
-      return this.#toBecome() === undefined
-    } catch {
-      return false // the commit tells
-    }
-  }
-
   /** Makes the user whom the data name the session's: whatever the application forgot to call, a login changes the token. */
   async #agree(): Promise<void> {
     const user = this.#toBecome()
@@ -127,7 +119,8 @@ export class Visit<Data extends object> implements Handle {
     const user = this.#named()
     if (user === this.#user) return undefined
     const present = this.session.user
-    if (user === undefined) return present === this.#user ? null : undefined
+    // Whom new code has logged in by `sessions.of(request).login()` stays.
+    if (user === undefined) return present === this.#user || present === null ? null : undefined
     return user !== present || this.#superseded ? user : undefined
   }
 

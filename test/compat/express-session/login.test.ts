@@ -128,9 +128,42 @@ suite('who is logged in is read from the data', () => {
     assert.deepEqual(await app.show(visitor), { data: { userId: 'ada', views: 1 }, user: null })
   })
 
+  test('a session whose data named somebody before is ended by the logout all the same', async () => {
+    await using app = await stage({ '/out': (at, res) => res.json({ deleted: delete at['userId'] }) }, { user })
+    const { cookie } = await app.sessions.issue({ data: { userId: 'ada', views: 1 } })
+    const ask = async (path: string): Promise<unknown> =>
+      (await fetch(`${app.url}${path}`, { headers: { cookie } })).json()
+    await ask('/out')
+    assert.deepEqual(await ask('/show'), { data: {}, user: null })
+  })
+
+  test('who is named by update() or by a save of new code is logged in too, once', async () => {
+    await using app = await stage(
+      {
+        '/update': async (_, res, req) => {
+          await app.sessions.of(req).update('userId', () => 'ada')
+          res.json({})
+        },
+        '/login': async (at, res, req) => {
+          await app.sessions.of(req).login('ada')
+          at['userId'] = 'ada'
+          res.json({})
+        },
+      },
+      { user },
+    )
+    for (const path of ['/update', '/login']) {
+      const before = app.sessions.stats().events['login'] ?? 0
+      const visitor = await visitorWith(app.ask, path)
+      assert.deepEqual(await app.show(visitor), { data: { userId: 'ada' }, user: 'ada' })
+      assert.equal(app.sessions.stats().events['login'], before + 1)
+    }
+  })
+
   test('what new code logs in by sessions.of(req) stays logged in', async () => {
     await using app = await stage(
       {
+        '/old': (at, res) => (login(at, 'bob'), res.json({})),
         '/new': async (_, res, req) => {
           await app.sessions.of(req).login('ada')
           res.json({})
@@ -139,7 +172,8 @@ suite('who is logged in is read from the data', () => {
       },
       { user },
     )
-    const visitor = await visitorWith(app.ask, '/new')
+    const visitor = await visitorWith(app.ask, '/old')
+    await app.ask(visitor, '/new') // of another user: the data begin anew
     await app.ask(visitor, '/views')
     assert.deepEqual(await app.show(visitor), { data: { views: 1 }, user: 'ada' })
   })
@@ -173,49 +207,66 @@ suite('who is logged in is read from the data', () => {
   })
 })
 
+/** A slow request that regenerates when another of its session has logged bob in. */
 const overtaken = (pass: () => Promise<void>, change: (session: Record<string, unknown>) => void) =>
   ({
     '/cart': (session, res) => res.json({ cart: (session['cart'] = ['tea']) }),
-    '/login': (session, res) => (login(session, 'ada'), res.json({})),
+    '/ada': (session, res) => (login(session, 'ada'), res.json({})),
+    '/bob': (session, res) => (login(session, 'bob'), res.json({})),
     '/slow': async (session, res, req, next) => {
       await pass()
       session.regenerate((error) => {
         if (error) return next(error)
+        assert.equal(shown(req)['cart'], undefined)
         change(shown(req))
         shown(req).save((failure) => (failure ? next(failure) : res.json({})))
       })
     },
   }) satisfies Parameters<typeof stage>[0]
 
+const logsIn = (at: Record<string, unknown>): void => login(at, 'ada')
+const writes = (at: Record<string, unknown>): void => void (at['views'] = 1)
+
 suite('regenerate in a request that another login overtook', () => {
-  for (const { title, change, told, data } of [
-    {
-      title: 'goes on to a login of its own',
-      change: (at: Record<string, unknown>) => login(at, 'ada'),
-      told: 200,
-      data: { userId: 'ada', role: 'of ada' },
-    },
-    {
-      title: 'logs nobody out by an empty session',
-      change: (at: Record<string, unknown>) => void (at['views'] = 1),
-      told: 409,
-      data: {},
-    },
+  const ada = { userId: 'ada', role: 'of ada' }
+  for (const { title, paths, change, status, data } of [
+    { title: 'goes on to a login of its own', paths: ['/cart'], change: logsIn, status: 200, data: ada },
+    { title: 'of the user who was logged in, too', paths: ['/cart', '/ada'], change: logsIn, status: 200, data: ada },
+    { title: 'logs nobody out by an empty session', paths: ['/cart'], change: writes, status: 409, data: {} },
+    { title: 'does not answer as if it had logged out', paths: ['/cart'], change: () => {}, status: 409, data: {} },
   ]) {
     test(title, async () => {
       const { arrived, pass, release } = gate()
       await using app = await stage(overtaken(pass, change), { user })
-      const visitor = await visitorWith(app.ask, '/cart')
+      const visitor = createVisitor()
+      for (const path of paths) await app.ask(visitor, path)
       const other = await visitor.clone()
       const slow = app.ask(other, '/slow')
       await arrived
-      await app.ask(visitor, '/login')
+      await app.ask(visitor, '/bob')
       release()
-      const { status, cookies } = await slow
-      assert.equal(status, told)
-      if (told === 409) assert.deepEqual(cookies, [])
+      const answer = await slow
+      assert.equal(answer.status, status, String(app.errors))
+      if (status === 409) assert.deepEqual(answer.cookies, [])
       assert.deepEqual((await app.show(other)).data, data)
-      assert.deepEqual((await app.show(visitor)).data, { cart: ['tea'], userId: 'ada', role: 'of ada' })
+      assert.deepEqual((await app.show(visitor)).data, { cart: ['tea'], userId: 'bob', role: 'of bob' })
     })
   }
+
+  test('and with a token from before it: a logout that did nothing is no success', async () => {
+    await using app = await stage(
+      {
+        '/cart': (session, res) => res.json({ cart: (session['cart'] = ['tea']) }),
+        '/ada': (session, res) => (login(session, 'ada'), res.json({})),
+        '/logout': (session, res, _, next) => session.regenerate((error) => (error ? next(error) : res.json({}))),
+      },
+      { user },
+    )
+    const visitor = await visitorWith(app.ask, '/cart')
+    const before = await visitor.clone()
+    await app.ask(visitor, '/ada')
+    const { status, body, cookies } = await app.ask(before, '/logout')
+    assert.deepEqual([status, body, cookies], [409, { error: 'session_superseded' }, []])
+    assert.equal((await app.show(visitor)).user, 'ada')
+  })
 })

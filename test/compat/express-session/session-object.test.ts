@@ -99,6 +99,15 @@ suite('req.session', () => {
     assert.deepEqual((await app.ask(createVisitor(), '/')).body, { wrapped: 1, names: ['cookie'] })
   })
 
+  test('hides fields that have its own names', async () => {
+    await using app = await stage({
+      '/': (session, res) => res.json({ names: Object.keys(session), id: session.id, save: typeof session.save }),
+    })
+    const { cookie, key } = await app.sessions.issue({ data: { id: 1, save: 'x', cookie: 'x', views: 1 } })
+    const response = await fetch(`${app.url}/`, { headers: { cookie } })
+    assert.deepEqual(await response.json(), { names: ['cookie', 'views'], id: key, save: 'function' })
+  })
+
   test('tells the end of the session by its cookie, of which nothing can be set', async () => {
     await using app = await stage({
       '/': (session, res) => {
