@@ -89,6 +89,13 @@ export function decodeRecord(bytes: Uint8Array): SessionRecord | Tombstone {
   return whole
 }
 
+/** A session without what it holds, which is most of its bytes; `undefined` for a tombstone. @throws RecordFormatError */
+export function decodeLife(bytes: Uint8Array): Omit<SessionRecord, 'fields' | 'operations'> | undefined {
+  const reader = new Reader(bytes)
+  const key = reader.key()
+  return reader.byte() === FORMAT_RECORD ? readLife(key, reader) : undefined
+}
+
 /** The 32 bytes of a key. @throws RangeError for any other text */
 export function keyToBytes(key: string): Buffer {
   if (!isKey(key)) throw new RangeError('a key is a SHA-256 in base64url')
@@ -131,7 +138,8 @@ function writeSession(record: SessionRecord): void {
   }
 }
 
-function readSession(key: string, reader: Reader): SessionRecord {
+/** All of a session but its fields and operations. */
+function readLife(key: string, reader: Reader): Omit<SessionRecord, 'fields' | 'operations'> {
   const flags = reader.byte()
   if (flags > FLAGS_KNOWN) throw new RecordFormatError(`a record with flags ${flags}, which this version does not know`)
   const version = reader.version()
@@ -144,6 +152,12 @@ function readSession(key: string, reader: Reader): SessionRecord {
   const retired: number[] = []
   for (let left = reader.count(); left > 0; left--) retired.push(reader.time(createdAt))
   const user = flags & FLAG_USER ? reader.text(reader.count()) : null
+  const pending = (flags & FLAG_PENDING) !== 0
+  return { key, version, generation, pending, floor, retired, user, startedAt, createdAt, lastSeenAt, expiresAt }
+}
+
+function readSession(key: string, reader: Reader): SessionRecord {
+  const life = readLife(key, reader)
   const fields = new Map<string, StoredField>()
   for (let left = reader.count(); left > 0; left--) {
     const name = reader.text(reader.count())
@@ -158,8 +172,7 @@ function readSession(key: string, reader: Reader): SessionRecord {
     if (operations.has(slot)) throw new RecordFormatError('a record with two operations of one slot')
     operations.set(slot, { count: reader.count(), version: reader.version() })
   }
-  const pending = (flags & FLAG_PENDING) !== 0
-  return { key, version, generation, pending, floor, retired, user, startedAt, createdAt, lastSeenAt, expiresAt, fields, operations } // prettier-ignore
+  return { ...life, fields, operations }
 }
 
 /** Writes into one buffer that is used again for each record. */

@@ -9,6 +9,7 @@ interface ModelEntry {
   readonly record: Buffer
   readonly forgetSecond: number
   readonly kind: EntryKind
+  readonly tag: number
 }
 
 /** The same key for the same number; the bits of its beginning do not spread, as those of a hash would. */
@@ -45,10 +46,10 @@ export class ModelledMemory {
     this.#latestSecond = Math.floor(options.nowMs / 1000)
   }
 
-  put(record: Buffer, forgetAtMs: number, kind: EntryKind = 'session'): void {
-    this.memory.put(record, forgetAtMs, kind)
+  put(record: Buffer, forgetAtMs: number, kind: EntryKind = 'session', tag = 0): void {
+    this.memory.put(record, forgetAtMs, kind, tag)
     const forgetSecond = Math.max(Math.ceil(forgetAtMs / 1000), 0)
-    this.entries.set(record.toString('latin1', 0, KEY_BYTES), { record, forgetSecond, kind })
+    this.entries.set(record.toString('latin1', 0, KEY_BYTES), { record, forgetSecond, kind, tag })
   }
 
   get(key: Buffer): void {
@@ -92,6 +93,7 @@ export class ModelledMemory {
     assert.equal(rest.size, 0)
     for (const { record } of this.entries.values()) assert.ok(this.memory.get(record)?.equals(record))
     const all = [...this.entries.values()]
+    for (const tag of [1, 2, 3, 4, 0xffffffff]) this.#checkTag(tag)
     const { sessions, tombstones, bytesLive, bytesUsed, bytesReserved } = this.memory.stats
     assert.equal(sessions, all.filter(({ kind }) => kind === 'session').length)
     assert.equal(tombstones, all.length - sessions)
@@ -100,5 +102,18 @@ export class ModelledMemory {
       all.reduce((sum, { record }) => sum + record.length, 0),
     )
     assert.ok(bytesLive <= bytesUsed && bytesUsed <= bytesReserved, `${bytesLive}, ${bytesUsed}, ${bytesReserved}`)
+  }
+
+  #checkTag(tag: number): void {
+    const tagged = new Map([...this.entries].filter(([, entry]) => entry.tag === tag))
+    let cursor: number | undefined = 0
+    while (cursor !== undefined) {
+      cursor = this.memory.scanTag(tag, cursor, 5_000, (record) => {
+        const name = record.toString('latin1', 0, KEY_BYTES)
+        assertSame(record, tagged.get(name)?.record)
+        tagged.delete(name)
+      })
+    }
+    assert.equal(tagged.size, 0)
   }
 }

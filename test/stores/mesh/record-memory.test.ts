@@ -22,13 +22,14 @@ suite('record memory beside a Map', () => {
   )
   const kinds = fc.constantFrom<('session' | 'tombstone')[]>('session', 'session', 'tombstone')
   const keys = fc.integer({ min: 0, max: 40 })
+  const tags = fc.constantFrom(0, 1, 2, 0xffffffff)
   const jumps = fc.oneof(
     { weight: 8, arbitrary: fc.integer({ min: 0, max: 3_000 }) },
     { weight: 1, arbitrary: fc.integer({ min: -20_000, max: 5_000_000 }) },
     { weight: 1, arbitrary: fc.constantFrom(-100 * 86_400_000, 100 * 86_400_000) },
   )
   const steps = fc.oneof(
-    { weight: 5, arbitrary: fc.tuple(fc.constant('put' as const), keys, sizes, lives, kinds) },
+    { weight: 5, arbitrary: fc.tuple(fc.constant('put' as const), keys, sizes, lives, kinds, tags) },
     { weight: 2, arbitrary: fc.tuple(fc.constant('delete' as const), keys) },
     { weight: 1, arbitrary: fc.tuple(fc.constant('get' as const), keys) },
     { weight: 2, arbitrary: fc.tuple(fc.constant('tick' as const), jumps, fc.integer({ min: 1, max: 50 })) },
@@ -62,7 +63,7 @@ suite('record memory beside a Map', () => {
         const modelled = new ModelledMemory({ nowMs })
         const draw = (): number => numbers.next().value ?? 0
         for (let number = 0; number < 20_000; number++) {
-          modelled.put(recordWith(keyOf(number), draw() % 100, number), nowMs + 60_000)
+          modelled.put(recordWith(keyOf(number), draw() % 100, number), nowMs + 60_000, 'session', number % 5)
           if (number % 3 === 0) modelled.delete(keyOf(draw() % (number + 1)))
           if (number % 5 === 0) modelled.get(keyOf(draw() % (number + 1)))
         }
@@ -200,7 +201,7 @@ suite('bounds', () => {
     let count = 0
     while (!memory.isFull) memory.put(recordWith(keyOf(count++), 300, 0), nowMs)
     assert.ok(count >= 24 && count <= 29, `${count}`)
-    memory.put(recordWith(keyOf(0), 100, 1), nowMs)
+    memory.put(recordWith(keyOf(0), 0, 1), nowMs)
     assert.equal(memory.isFull, false)
     for (let number = 1_000; !memory.isFull; number++) memory.put(keyOf(number), nowMs, 'tombstone')
     memory.delete(keyOf(1))
