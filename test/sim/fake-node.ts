@@ -85,6 +85,7 @@ export function createMeshNode(_nowMs: number, { self, records }: MeshNodeOption
     get view() {
       return currentView()
     },
+    whereabouts: undefined,
     isServing: () => true,
     connected(_now, peer) {
       peers.set(peer.id, peer)

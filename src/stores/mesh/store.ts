@@ -13,12 +13,16 @@ import {
   StoreUnavailableError,
   type Tombstone,
 } from '../../core/index.ts'
+import type { Version } from '../../token/index.ts'
 import type { Member, Message, NodeId, Operation, Outcome } from './protocol/messages.ts'
 import { createMeshNode } from './protocol/mesh-node.ts'
 import type { Effect, MeshNode } from './protocol/node.ts'
 import { holdersOf } from './protocol/placement.ts'
 import { cannotListen, closedError, unexpected } from './failure.ts'
+import { isUserRecord } from './protocol/user-record.ts'
 import { EncodedRecords } from './records.ts'
+import { UserSearch } from './users/search.ts'
+import { MeshUsers, NEWEST } from './users/users.ts'
 import { type PeersOption, type PeersWatch, watchPeers } from './wire/peers.ts'
 import { findOwnAddress } from './wire/own-address.ts'
 import { certificateSecurity, presharedSecurity } from './wire/security.ts'
@@ -32,6 +36,9 @@ const READY_MS = 10_000
 const REFUSED_MS = 5_000
 /** A node that leaves waits so long for the others to take over what it holds, where `close` gives no other time. */
 const LEAVE_MS = 8_000
+
+/** What part of the deadline of a call it waits for an answer, so that it can say what was amiss. */
+const PATIENCE = 0.9
 
 interface Asked {
   readonly settle: (outcome: Outcome) => void
@@ -47,6 +54,8 @@ interface Running {
 
 /** A node of the mesh as a store: the state machine with a clock, a timer and connections. */
 export class MeshStore implements Store {
+  readonly users: MeshUsers
+  readonly #search: UserSearch
   readonly #context: StoreContext
   readonly #policy: MeshPolicy
   #records: EncodedRecords
@@ -71,6 +80,22 @@ export class MeshStore implements Store {
     this.#policy = policy
     this.#records = this.#createRecords()
     this.#self = this.#createSelf()
+    this.#search = new UserSearch({
+      self: () => this.#self.id,
+      records: () => this.#records,
+      whereabouts: () => this.#node?.whereabouts,
+      isServing: () => this.#isServing,
+      send: (to, message) => void this.#transport?.send(to, message),
+      minorOf: (peer) => this.#transport?.minorOf(peer),
+      deadlineMs: context.deadlineMs * PATIENCE,
+    })
+    this.users = new MeshUsers({
+      read: (key, atLeast) => this.#read(key, atLeast),
+      apply: (change) => this.apply(change),
+      find: (user) => this.#search.find(user),
+      absoluteTimeoutMs: context.absoluteTimeoutMs,
+      now: () => context.clock.now(),
+    })
   }
 
   #createRecords(): EncodedRecords {
@@ -114,7 +139,10 @@ export class MeshStore implements Store {
       logger,
       onConnected: (peer) => hear((node, now) => node.connected(now, peer)),
       onDisconnected: (peer, refused) => hear((node, now) => node.disconnected(now, peer, refused)),
-      onMessage: (peer, message) => hear((node, now) => node.receive(now, peer, message)),
+      onMessage: (peer, message) => {
+        if (message.type === 'findUser' || message.type === 'foundUser') this.#search.receive(peer, message)
+        else hear((node, now) => node.receive(now, peer, message))
+      },
       onRefused: (refusal) => this.#refused(refusal, addresses),
     })
     const peers = watchPeers({
@@ -165,7 +193,12 @@ export class MeshStore implements Store {
     )
   }
 
-  async read(key: string, { atLeast }: ReadOptions = {}): Promise<SessionRecord | undefined> {
+  async read(key: string, { atLeast, fresh }: ReadOptions = {}): Promise<SessionRecord | undefined> {
+    const record = await this.#read(key, fresh ? NEWEST : atLeast)
+    return record && !isUserRecord(record) ? record : undefined
+  }
+
+  async #read(key: string, atLeast: Version | undefined): Promise<SessionRecord | undefined> {
     const outcome = await this.#ask({ kind: 'read', key, ...(atLeast ? { atLeast } : {}) })
     return outcome.kind === 'read' ? outcome.record : unexpected(outcome)
   }
@@ -186,9 +219,13 @@ export class MeshStore implements Store {
   }
 
   async check(): Promise<void> {
-    if (this.#closing) throw closedError()
-    if (this.#node?.isServing(performance.now())) return
+    if (this.#isServing) return
     throw new StoreUnavailableError('this node of the mesh holds no lease; it waits for the others')
+  }
+
+  get #isServing(): boolean {
+    if (this.#closing) throw closedError()
+    return this.#node?.isServing(performance.now()) ?? false
   }
 
   /** How often another node was asked for what this node does not hold, since the start: what `ownerAffinity` saves. */
@@ -251,6 +288,7 @@ export class MeshStore implements Store {
   #tick(node: MeshNode): void {
     if (this.#isRefused) return
     this.#carryOut(node.tick(performance.now()))
+    if (!this.#closing) this.#search.tick()
     this.#records.clean(this.#context.clock.now())
   }
 
@@ -263,7 +301,7 @@ export class MeshStore implements Store {
       const timer = setTimeout(() => {
         node.giveUp(request)
         this.#settle(request, { kind: 'retry' })
-      }, this.#context.deadlineMs * 0.9)
+      }, this.#context.deadlineMs * PATIENCE)
       this.#asked.set(request, { settle: resolve, timer })
       this.#carryOut(node.request(performance.now(), request, operation))
     })

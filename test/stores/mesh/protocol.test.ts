@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createMeshNode } from '../../../src/stores/mesh/protocol/mesh-node.ts'
-import type {
-  Holding,
-  Member,
-  Message,
-  NodeId,
-  Operation,
-  Outcome,
+import {
+  type Holding,
+  type Member,
+  type Message,
+  type NodeId,
+  type Operation,
+  type Outcome,
+  same,
+  type View,
 } from '../../../src/stores/mesh/protocol/messages.ts'
 import type { Effect, MeshNode, MeshNodeOptions, RecordMap } from '../../../src/stores/mesh/protocol/node.ts'
+import { holdersOf } from '../../../src/stores/mesh/protocol/placement.ts'
 import { changeOf, createNode, fieldsOf, randomKey, tombstoneOf } from '../changes.ts'
 
 function createRecords(): RecordMap & { isFull: boolean } {
@@ -35,6 +38,8 @@ class Fleet {
   readonly nodes = new Map<NodeId, { readonly node: MeshNode; readonly member: Member; readonly records: RecordMap }>()
   readonly outcomes = new Map<number, Outcome>()
   readonly events: string[] = []
+  /** Called after each message. */
+  onDelivered: () => void = () => {}
   #queue: { readonly to: NodeId; readonly from: NodeId; readonly message: Message }[] = []
   #nowMs = 0
   #request = 0
@@ -56,6 +61,10 @@ class Fleet {
   kill(id: NodeId): void {
     this.nodes.delete(id)
     for (const { node, member } of this.nodes.values()) this.#take(member.id, node.disconnected(this.#nowMs, id, true))
+  }
+
+  get nowMs(): number {
+    return this.#nowMs
   }
 
   run(ms: number): void {
@@ -100,6 +109,7 @@ class Fleet {
       const target = this.nodes.get(to)
       if (target && this.nodes.has(from))
         this.#take(to, target.node.receive(this.#nowMs, from, structuredClone(message)))
+      this.onDelivered()
     }
   }
 }
@@ -226,4 +236,51 @@ test('a node without room refuses what would grow, as owner and as backup, and g
     assert.deepEqual(fieldsAt(fleet, 'b', key), { a: '2' })
     assert.deepEqual(fleet.ask('a', { kind: 'end', key, end: tombstoneOf(key) }), { kind: 'end', result: 'ended' })
   }
+})
+
+test('who looks for sessions finds them: with those who may hold them and, once something is dropped, with their owners', () => {
+  const fleet = startFleet('a', 'b', 'c')
+  const keys = Array.from({ length: 100 }, randomKey)
+  for (const key of keys) assert.equal(fleet.ask('a', create(key))?.kind, 'apply')
+  const owners = new Map<string, readonly NodeId[]>()
+  const ownersIn = (view: View): readonly NodeId[] => {
+    const name = `${view.ballot.number} ${view.ballot.id}`
+    const known = owners.get(name) ?? keys.map((key) => holdersOf(view, key, 2)[0]?.id ?? '')
+    owners.set(name, known)
+    return known
+  }
+  const seen = { moving: 0, dropped: 0, leaving: 0 }
+  fleet.onDelivered = () => {
+    for (const { node } of fleet.nodes.values()) {
+      const { whereabouts, view } = node
+      if (!whereabouts || !node.isServing(fleet.nowMs)) continue
+      const isInView = (id: NodeId): boolean => {
+        const other = fleet.nodes.get(id)?.node.whereabouts
+        return other !== undefined && same(other.view, whereabouts.view)
+      }
+      if (!whereabouts.holders.every(isInView)) continue // they cannot answer
+      const isDropped = whereabouts.holders.some((id) => fleet.node(id).whereabouts?.hasDropped)
+      const isAtOwner = whereabouts.isSettled || isDropped
+      seen.moving += isAtOwner ? 0 : 1
+      seen.dropped += isDropped ? 1 : 0
+      seen.leaving += whereabouts.holders.length > view.members.length ? 1 : 0
+      for (const [index, key] of keys.entries()) {
+        const where = isAtOwner ? [ownersIn(view)[index] ?? ''] : whereabouts.holders
+        if (where.some((id) => fleet.nodes.get(id)?.records.get(key))) continue
+        assert.fail(`${isAtOwner ? 'the owner lacks' : 'nobody has'} a session`)
+      }
+    }
+  }
+  fleet.start('d')
+  fleet.run(3_000)
+  fleet.leave('a')
+  fleet.run(3_000)
+  fleet.kill('a')
+  fleet.start('e')
+  fleet.run(3_000)
+  fleet.kill('b')
+  fleet.run(5_000)
+  fleet.onDelivered = () => {}
+  for (const key of keys) assert.deepEqual(fieldsAt(fleet, 'c', key), { a: '1' })
+  for (const [what, count] of Object.entries(seen)) assert.ok(count > 10, `${what} ${count} times`)
 })

@@ -1,6 +1,7 @@
 import { isTombstone, OPERATION_SLOTS_MAX, type SessionRecord, type StoredField } from '../../../core/index.ts'
 import { compareVersions } from '../../../token/index.ts'
 import type { Delta, Holding } from './messages.ts'
+import { isUserRecord } from './user-record.ts'
 
 /** What a backup lacks: only the fields and operations that changed, where it has the version before. */
 export function toDelta(base: Holding | undefined, next: Holding): Delta | undefined {
@@ -25,9 +26,9 @@ export function withDelta(copy: Holding | undefined, { base, meta, fields }: Del
   return { ...meta, operations, fields: new Map([...copy.fields, ...fields]) }
 }
 
-/** Whether it takes more room than what it replaces. An end always takes less. */
+/** Whether it takes more room than what it replaces. An end always takes less; what ends a user's sessions is not refused either. */
 export function growsFrom(base: Holding | undefined, next: Holding): boolean {
-  if (isTombstone(next)) return false
+  if (isTombstone(next) || isUserRecord(next)) return false
   return !base || isTombstone(base) || sizeOf(next) > sizeOf(base)
 }
 

@@ -29,6 +29,7 @@ export class Handover {
   readonly #offers = new Map<number, Offer>()
   #syncs = 0
   #request = 0
+  #hasDropped = false
 
   constructor(options: MeshNodeOptions, membership: Membership, outbox: Outbox, owner: Owner, sureness: Sureness) {
     this.#options = options
@@ -38,8 +39,14 @@ export class Handover {
     this.#sureness = sureness
   }
 
+  /** Whether something that was handed over in this view may be here no more. */
+  get hasDropped(): boolean {
+    return this.#hasDropped
+  }
+
   viewInstalled(sureness: Sureness): void {
     this.#sureness = sureness
+    this.#hasDropped = false
     this.#phase = 'scanning'
     this.#cursor = 0
     this.#batches.clear()
@@ -131,6 +138,7 @@ export class Handover {
   #drop(): void {
     const { records, self } = this.#options
     const others: string[] = []
+    this.#hasDropped = true
     this.#cursor = records.scan(this.#cursor ?? 0, OFFER_RECORDS * OFFERS_MAX, (key) => {
       if (!this.#sureness.isHolder(key, self.id)) others.push(key)
     })

@@ -76,6 +76,18 @@ export function isOutvoted(
   })
 }
 
+/** Whether {@link isOutvoted} may hold for some key: as it would where those who are away are holders together. */
+export function mayBeOutvoted(
+  { losses }: View,
+  { copies, ack }: { copies: number | 'all'; ack: 'backup' | 'all' },
+): boolean {
+  return losses.some(({ members, away, dead }) => {
+    const holders = copies === 'all' ? members.length : Math.min(copies, members.length)
+    const present = holders - Math.min(holders, away.length + dead.length)
+    return away.length > 0 && present < holders - copiesAcknowledged(holders, ack) + 1
+  })
+}
+
 /** With `majority`: how many of so many copies an acknowledged change is on, at least; any that many and one more share one. */
 export function copiesAcknowledged(holders: number, ack: 'backup' | 'all'): number {
   return ack === 'all' ? holders : Math.floor(holders / 2) + 1

@@ -2,9 +2,10 @@ import { isTombstone } from '../../../core/index.ts'
 import { compareVersions } from '../../../token/index.ts'
 import { isOutdated, withDelta } from './copies.ts'
 import { Handover } from './handover.ts'
+import { mayBeOutvoted } from './losses.ts'
 import { Membership } from './membership.ts'
 import type { Ballot, Holding, Member, Message, NodeId, Operation, Outcome, View } from './messages.ts'
-import type { Effect, MeshNode, MeshNodeOptions } from './node.ts'
+import type { Effect, MeshNode, MeshNodeOptions, Whereabouts } from './node.ts'
 import { Outbox } from './outbox.ts'
 import { Owner } from './owner.ts'
 import { Repair } from './repair.ts'
@@ -48,6 +49,18 @@ class Node implements MeshNode {
 
   get view(): View {
     return this.#membership.view
+  }
+
+  get whereabouts(): Whereabouts | undefined {
+    const { ballot, members } = this.view
+    if (!this.#membership.standsIn(ballot)) return undefined
+    return {
+      view: ballot,
+      holders: [...members, ...this.#membership.awaitedLeavers].map(({ id }) => id),
+      isSettled: this.#membership.isSettled && this.#membership.areOthersSettled,
+      hasDropped: this.#handover.hasDropped,
+      isMissingSome: this.#options.onPartition === 'majority' && mayBeOutvoted(this.view, this.#options),
+    }
   }
 
   isServing(nowMs: number): boolean {

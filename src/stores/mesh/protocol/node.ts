@@ -1,4 +1,4 @@
-import type { Holding, Member, Message, NodeId, Operation, Outcome, View } from './messages.ts'
+import type { Ballot, Holding, Member, Message, NodeId, Operation, Outcome, View } from './messages.ts'
 
 /** What a mesh node is given when it starts. Everything that is not a pure function of its inputs comes from here. */
 export interface MeshNodeOptions {
@@ -45,12 +45,27 @@ export type Effect =
   | { readonly kind: 'outcome'; readonly request: number; readonly outcome: Outcome }
   | { readonly kind: 'event'; readonly name: MeshEventName; readonly view: View }
 
+/** Who may hold a session in a view, for who looks for sessions by something else than their keys. */
+export interface Whereabouts {
+  readonly view: Ballot
+  /** Who together hold every session that is served in it: its members, this node among them, and those who leave and hand over. */
+  readonly holders: readonly NodeId[]
+  /** As far as this node has heard, every session is where it belongs: what is dropped now nobody needs. */
+  readonly isSettled: boolean
+  /** Whether this node has begun to drop what belongs elsewhere: then everybody had handed over everything before. */
+  readonly hasDropped: boolean
+  /** Whether sessions may be with nobody but nodes that are away, so that they are not served until those are back. */
+  readonly isMissingSome: boolean
+}
+
 /**
  * One node of the mesh as a state machine. No timers and no sockets: each call is given the time (monotonic milliseconds
  * of this process) and answers what is to be done. {@link tick} is called at least every 50 ms.
  */
 export interface MeshNode {
   readonly view: View
+  /** Where the sessions are in this view; `undefined` for a node that is in none, or that has left it for the next. */
+  readonly whereabouts: Whereabouts | undefined
   /** Whether it would serve a key that it owns, now. */
   isServing(nowMs: number): boolean
   /** A connection to a peer stands (its hello was received), or has ended; `refused`: its address refuses connections. */

@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls'
 import type { Member, Message } from '../protocol/messages.ts'
+import type { UserMessage } from '../users/messages.ts'
 import { WireFormatError } from './bytes.ts'
 import { FrameDecoder } from './frame.ts'
 import { FRAME_BYTES_MAX, HELLO_BYTES_MAX, LINGER_MS, PROTOCOL_MINOR, REASON_LENGTH_MAX } from './limits.ts'
@@ -30,7 +31,7 @@ export interface ConnectionOptions {
   /** Whether this side wants the connection with this peer; a string is the reason why not. */
   judge(connection: Connection, hello: Hello): { code: CloseCode; reason: string } | undefined
   onReady(connection: Connection): void
-  onMessage(connection: Connection, message: Message): void
+  onMessage(connection: Connection, message: Message | UserMessage): void
   /** The peer says where its other peers are. */
   onPeers(connection: Connection, addresses: readonly string[]): void
   /** Once, as soon as it is of no more use; its last bytes may still be on their way. */
@@ -71,6 +72,11 @@ export class Connection {
     socket.on('end', () => this.#end('lost', 'the peer ended the connection'))
     socket.on('close', () => this.#end('lost', 'the connection was cut'))
     if (!this.isDialed) this.send(options.hello())
+  }
+
+  /** The minor version that the peer speaks; known with its hello. */
+  get peerMinor(): number {
+    return this.#peerMinor
   }
 
   /** For logs. */

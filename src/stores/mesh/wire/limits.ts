@@ -2,7 +2,10 @@
 
 /** Version of the protocol. Another major is refused; a higher minor may say more, which is skipped. */
 export const PROTOCOL_MAJOR = 1
-export const PROTOCOL_MINOR = 0
+export const PROTOCOL_MINOR = 1
+
+/** The first minor version whose nodes answer who holds the sessions of a user. */
+export const FINDS_USERS_MINOR = 1
 
 /** A frame: type and body. A session of the default limit of 1 MiB fits whole, with its versions and operations. */
 export const FRAME_BYTES_MAX: number = 2 * 1024 * 1024
@@ -30,6 +33,9 @@ export const VIEWS_MAX = 256
 
 /** Sessions in one offer; the protocol sends 64. */
 export const HOLDINGS_MAX = 4096
+
+/** A user in a question: four bytes for each of the 256 units that a user's identifier has at most. */
+export const USER_BYTES_MAX: number = 4 * 256
 
 /** The reason in words why a connection is closed: UTF-16 units, and the bytes that they may take. */
 export const REASON_LENGTH_MAX = 200

@@ -1,4 +1,5 @@
 import type { Message } from '../protocol/messages.ts'
+import type { UserMessage } from '../users/messages.ts'
 import { Reader, WireFormatError, type Writer } from './bytes.ts'
 import { encodeFrame } from './frame.ts'
 import {
@@ -13,6 +14,7 @@ import {
 } from './limits.ts'
 import { readOneOf, readOperation, readOutcome, writeOperation, writeOutcome } from './operation-codec.ts'
 import { readDelta, readHolding, writeDelta, writeHolding } from './record-parts.ts'
+import { findUserCodec, foundUserCodec } from './user-codec.ts'
 import { readBallot, readMember, readView, writeBallot, writeMember, writeView } from './view-codec.ts'
 
 /*
@@ -27,6 +29,7 @@ export type CloseCode = (typeof CLOSE_CODES)[number]
 /** What connections say to each other beside the protocol's messages. */
 export type WireMessage =
   | Message
+  | UserMessage
   /** The side that took the connection has taken the hello of the one that dialed. */
   | { readonly type: 'welcome' }
   /** First after the welcome, both ways: where the other peers of the sender are, whom the receiver may not know. */
@@ -39,7 +42,8 @@ export class WireVersionError extends WireFormatError {
   override readonly name: string = 'WireVersionError'
 }
 
-interface Codec<T> {
+/** How one type of message is written. */
+export interface Codec<T> {
   /** The frame's type. Numbers are never used again. */
   readonly number: number
   write(writer: Writer, message: T): void
@@ -300,6 +304,8 @@ const codecs: { readonly [T in WireMessage['type']]: Codec<OfType<T>> } = {
       keys: reader.list(HOLDINGS_MAX, () => reader.key()),
     }),
   },
+  findUser: findUserCodec,
+  foundUser: foundUserCodec,
 }
 
 const codecOfNumber = new Map<number, Codec<WireMessage>>(

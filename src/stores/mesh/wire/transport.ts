@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls'
 import { CLOCK_ERROR_MS, type Clock, type Logger, type PeerRefusal } from '../../../core/index.ts'
 import type { Member, Message, NodeId } from '../protocol/messages.ts'
+import type { UserMessage } from '../users/messages.ts'
 import type { HostAndPort } from './address.ts'
 import { Connection, type Ending, type Hello } from './connection.ts'
 import { Dialing } from './dialing.ts'
@@ -52,7 +53,7 @@ export interface TransportOptions {
    * come later than the end of the connection, as a second call.
    */
   onDisconnected(peer: NodeId, refused: boolean): void
-  onMessage(peer: NodeId, message: Message): void
+  onMessage(peer: NodeId, message: Message | UserMessage): void
   /** Called for each refusal, also where the log is silent. */
   onRefused?(refusal: PeerRefusal): void
 }
@@ -64,7 +65,9 @@ export interface Transport {
   /** Keeps trying these addresses from now on, and no others; connections that stand stay. */
   connectTo(addresses: Iterable<string>): void
   /** Sends with all else of this turn of the event loop. `false`: there is no connection, or it is no message. */
-  send(peer: NodeId, message: Message): boolean
+  send(peer: NodeId, message: Message | UserMessage): boolean
+  /** The minor version of the protocol that a peer speaks; `undefined` while no connection stands with it. */
+  minorOf(peer: NodeId): number | undefined
   /** The peers with whom a connection stands. */
   peers(): Member[]
   /** Addresses of {@link connectTo} of which nothing is known: no connection stands, and the last attempt was not refused. */
@@ -118,7 +121,7 @@ class TcpTransport implements Transport {
     this.#dialing.want(this.#others(addresses))
   }
 
-  send(peer: NodeId, message: Message): boolean {
+  send(peer: NodeId, message: Message | UserMessage): boolean {
     const connection = this.#ready.get(peer)
     if (!connection) return false
     try {
@@ -128,6 +131,10 @@ class TcpTransport implements Transport {
       this.#options.logger.error({ err: error, peer, type: message.type }, 'a message of the mesh cannot be sent')
       return false
     }
+  }
+
+  minorOf(peer: NodeId): number | undefined {
+    return this.#ready.get(peer)?.peerMinor
   }
 
   peers(): Member[] {

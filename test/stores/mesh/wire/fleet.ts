@@ -21,7 +21,7 @@ export type FleetNodeReport =
   | { readonly refused: string; readonly reason: string }
 
 export interface NodeChoice extends Omit<FleetNodeOptions, 'store'> {
-  /** It speaks version 1.1 of the mesh. */
+  /** It speaks a later minor version of the mesh. */
   readonly isLater?: boolean
 }
 

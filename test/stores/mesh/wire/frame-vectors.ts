@@ -1,17 +1,17 @@
 /**
- * Frames as version 1.0 wrote them, from `test/vectors/mesh/v1-frames.json`. Once version 1.0 is released that file is never
- * written again: a node of that version may be in any fleet.
+ * Frames as version 1.0 wrote them, from `test/vectors/mesh/v1-frames.json`, and those that version 1.1 added, from
+ * `v1.1-frames.json`. Once a version is released its file is never written again: a node of that version may be in any fleet.
  *
- * `node test/stores/mesh/wire/frame-vectors.ts` writes it.
+ * `node test/stores/mesh/wire/frame-vectors.ts` writes the latter.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import * as devalue from 'devalue'
 import * as fc from 'fast-check'
 import { encodeMessage, type WireMessage } from '../../../../src/stores/mesh/wire/message-codec.ts'
-import { arbitraryOf, messageTypes, typicalReplication } from './message-support.ts'
+import { arbitraryOf, messageTypesSince11 } from './message-support.ts'
 
-const file = new URL('../../../vectors/mesh/v1-frames.json', import.meta.url)
+const folder = new URL('../../../vectors/mesh/', import.meta.url)
 const SAMPLES = 8
 /** Larger ones say nothing more. */
 const FRAME_BYTES_MAX = 600
@@ -31,7 +31,9 @@ interface WrittenVector {
 }
 
 export function readFrameVectors(): FrameVector[] {
-  const written = JSON.parse(readFileSync(file, 'utf8')) as WrittenVector[]
+  const written = ['v1-frames.json', 'v1.1-frames.json'].flatMap(
+    (file) => JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as WrittenVector[],
+  )
   return written.map(({ type, hex, message }) => ({
     type,
     frame: Buffer.from(hex, 'hex'),
@@ -40,8 +42,8 @@ export function readFrameVectors(): FrameVector[] {
 }
 
 if (import.meta.main) {
-  const messages = messageTypes.flatMap((type) => fc.sample(arbitraryOf(type), { numRuns: SAMPLES, seed: 1 }))
-  const vectors = [...messages, typicalReplication()]
+  const vectors = messageTypesSince11
+    .flatMap((type) => fc.sample(arbitraryOf(type), { numRuns: SAMPLES, seed: 1 }))
     .map((message) => ({ message, frame: encodeMessage(message) }))
     .filter(({ frame }) => frame.length <= FRAME_BYTES_MAX)
     .map(({ message, frame }) => ({
@@ -49,5 +51,8 @@ if (import.meta.main) {
       hex: frame.toString('hex'),
       message: devalue.stringify(message),
     }))
-  writeFileSync(file, `[\n${vectors.map((vector) => JSON.stringify(vector)).join(',\n')}\n]\n`)
+  writeFileSync(
+    new URL('v1.1-frames.json', folder),
+    `[\n${vectors.map((vector) => JSON.stringify(vector)).join(',\n')}\n]\n`,
+  )
 }

@@ -8,7 +8,7 @@ import { fuzz } from '../../../fuzz/fuzz.ts'
 import { wireTarget } from './fuzz.ts'
 import { messageTypes } from './message-support.ts'
 
-suite('frames that version 1.0 wrote', () => {
+suite('frames that versions 1.0 and 1.1 wrote', () => {
   const vectors = readFrameVectors()
 
   test('are read as what they said', () => {

@@ -92,7 +92,7 @@ function damage(stream: Buffer, random: Random): Buffer {
     default: {
       // The length is put right again, so that the damage is inside the message.
       const body = stream.subarray(2, 2 + random.below(126))
-      return Buffer.concat([Buffer.of(body.length + 1, 1 + random.below(30)), body])
+      return Buffer.concat([Buffer.of(body.length + 1, 1 + random.below(34)), body])
     }
   }
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { suite, test } from 'node:test'
 import { connect as connectTls, createServer as createTlsServer, getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls' // prettier-ignore
+import { PROTOCOL_MINOR } from '../../../../src/stores/mesh/wire/limits.ts'
 import { encodeMessage } from '../../../../src/stores/mesh/wire/message-codec.ts'
 import { presharedSecurity } from '../../../../src/stores/mesh/wire/security.ts'
 import { createKeyRing } from '../../../../src/token/index.ts'
@@ -202,7 +203,7 @@ suite('a peer that knows the secret', () => {
     'a large hello': [Buffer.concat([Buffer.of(0x80, 0x10), Buffer.alloc(100)]), /2048 bytes, where 1024/],
     'a frame of 4 GiB': [Buffer.of(0xff, 0xff, 0xff, 0xff, 0xff), /no length/],
     'an empty frame': [Buffer.of(0), /empty/],
-    'another major version': [encodeMessage(helloOf('x')).fill(9, 2, 3), /speaks version 9\.0 .* this node 1\.0/],
+    'another major version': [encodeMessage(helloOf('x')).fill(9, 2, 3), /speaks version 9\.0 .* this node 1\.1/],
     'a hello that is cut off': [rawFrame(1, Buffer.of(1, 0, 22, 65)), /cut off/],
     'two hellos': [Buffer.concat([encodeMessage(helloOf('x')), encodeMessage(helloOf('x'))]), /a second hello/],
     'an unknown type at its own minor version': [
@@ -242,9 +243,11 @@ suite('a peer that knows the secret', () => {
     await using node = await startNode()
     await using peer = await connectRawPeer(node.port)
     const section = Buffer.concat([Buffer.of(9, 5), Buffer.from('later')])
-    peer.write(rawFrame(1, Buffer.concat([encodeMessage(helloOf('later', { minor: 1 })).subarray(2), section])))
+    peer.write(
+      rawFrame(1, Buffer.concat([encodeMessage(helloOf('later', { minor: PROTOCOL_MINOR + 1 })).subarray(2), section])),
+    )
     await peer.next('welcome')
-    peer.write(rawFrame(200, Buffer.from('what 1.1 says')))
+    peer.write(rawFrame(200, Buffer.from('what a later one says')))
     peer.write(rawFrame(16, Buffer.concat([encodeMessage(heartbeat).subarray(2), section])))
     await node.until(() => node.received.length === 1)
     assert.deepEqual(node.received, [{ from: 'later', message: heartbeat }])

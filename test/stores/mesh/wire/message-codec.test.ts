@@ -56,7 +56,7 @@ suite('a message as a frame', () => {
     })
     assert.throws(() => decodeMessage(frameOf(hello)), {
       name: 'WireVersionError',
-      message: 'it speaks version 2.7 of the mesh, and this node 1.0',
+      message: 'it speaks version 2.7 of the mesh, and this node 1.1',
     })
   })
 

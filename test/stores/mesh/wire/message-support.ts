@@ -208,7 +208,25 @@ const arbitraries: { [T in WireMessage['type']]: fc.Arbitrary<OfType<T>> } = {
     entries: someOf(partly<Digest>({ key: keys, version: versions }, ['key'])),
   }),
   lacks: record({ type: fc.constant('lacks' as const), view: ballots, keys: someOf(keys) }),
+  findUser: record({
+    type: fc.constant('findUser' as const),
+    view: ballots,
+    request: counts,
+    user: texts,
+    cursor: counts,
+  }),
+  foundUser: record({
+    type: fc.constant('foundUser' as const),
+    request: counts,
+    isWrongView: fc.boolean(),
+    hasDropped: fc.boolean(),
+    next: counts,
+    entries: someOf(record({ key: keys, at: times })),
+  }),
 }
+
+/** What version 1.1 added: its frames are recorded in a file of their own. */
+export const messageTypesSince11: readonly WireMessage['type'][] = ['findUser', 'foundUser']
 
 export const messageTypes = Object.keys(arbitraries) as WireMessage['type'][]
 
@@ -222,7 +240,9 @@ export function arbitraryOf(type: WireMessage['type']): fc.Arbitrary<WireMessage
 /** Some messages of each type that the protocol sends, the same for the same seed. */
 export function sampleMessages(countOfEach: number, seed: number): Message[] {
   return messageTypes
-    .filter((type): type is MessageType => !['hello', 'welcome', 'peers', 'close'].includes(type))
+    .filter(
+      (type): type is MessageType => !['hello', 'welcome', 'peers', 'close', ...messageTypesSince11].includes(type),
+    )
     .flatMap((type) => fc.sample(arbitraryOf(type), { numRuns: countOfEach, seed }) as Message[])
 }
 

@@ -3,16 +3,18 @@ import { proveLaws, storeExcuses } from '../../../../src/laws/index.ts'
 import { startProcessFleet } from '../../../laws/fleets.ts'
 import { freePorts } from '../../../support/ports.ts'
 
-const laterMinor = ['--import', new URL('later-minor.ts', import.meta.url).href]
+const versions = [[], ['later-minor.ts'], ['earlier-minor.ts']].map((files) =>
+  files.flatMap((file) => ['--import', new URL(file, import.meta.url).href]),
+)
 
-describe('a mesh of two nodes of version 1.0 and one of 1.1', async () => {
+describe('a mesh of a node of this version, one of a later minor version and one of version 1.0', async () => {
   const ports = await freePorts(3)
   const peers = ports.map((port) => `127.0.0.1:${port}`)
   const fleet = await startProcessFleet(
     3,
     'mesh',
     (node) => JSON.stringify({ listen: { host: '127.0.0.1', port: ports[node] }, peers }),
-    (node) => (node === 1 ? laterMinor : []),
+    (node) => versions[node] ?? [],
   )
   after(() => fleet[Symbol.asyncDispose]())
   proveLaws({

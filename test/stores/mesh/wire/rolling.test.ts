@@ -33,7 +33,7 @@ async function roll(stages: readonly NodeChoice[]): Promise<void> {
 test('a secret rolls through a fleet under load: it never splits, nothing is lost, every request is answered', () =>
   roll([[oldSecret], [oldSecret, newSecret], [newSecret, oldSecret], [newSecret]].map((secrets) => ({ secrets }))))
 
-test('a fleet under load goes from version 1.0 to 1.1 and back, node by node: nothing is lost, every request is answered', () =>
+test('a fleet under load goes from this version to a later minor one and back, node by node: nothing is lost, every request is answered', () =>
   roll(
     [false, true, false].map((isLater) => ({
       secrets: [oldSecret],

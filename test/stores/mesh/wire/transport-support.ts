@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import type { PeerRefusal } from '../../../../src/core/index.ts'
 import type { Member, Message, NodeId } from '../../../../src/stores/mesh/protocol/messages.ts'
+import type { UserMessage } from '../../../../src/stores/mesh/users/messages.ts'
 import type { HostAndPort } from '../../../../src/stores/mesh/wire/address.ts'
 import { presharedSecurity } from '../../../../src/stores/mesh/wire/security.ts'
 import { createTransport, type Transport, type TransportOptions } from '../../../../src/stores/mesh/wire/transport.ts'
@@ -28,7 +29,7 @@ export interface TestNode extends AsyncDisposable {
   readonly transport: Transport
   /** `connected id`, `disconnected id`, `dead id`, in their order. */
   readonly events: readonly string[]
-  readonly received: readonly { readonly from: NodeId; readonly message: Message }[]
+  readonly received: readonly { readonly from: NodeId; readonly message: Message | UserMessage }[]
   readonly log: readonly LogLine[]
   readonly refusals: readonly PeerRefusal[]
   /** Resolves when it holds; looks again after each event, message and line. */
@@ -43,7 +44,7 @@ export interface TestNodeOptions extends Partial<Pick<TransportOptions, 'limits'
   clockAheadMs?: number
   /** Default: any port of 127.0.0.1. */
   listen?: HostAndPort
-  onMessage?: (from: NodeId, message: Message) => void
+  onMessage?: (from: NodeId, message: Message | UserMessage) => void
 }
 
 export async function startNode(options: TestNodeOptions = {}): Promise<TestNode> {
@@ -51,7 +52,7 @@ export async function startNode(options: TestNodeOptions = {}): Promise<TestNode
   const changes = new EventEmitter()
   changes.setMaxListeners(0)
   const events: string[] = []
-  const received: { from: NodeId; message: Message }[] = []
+  const received: { from: NodeId; message: Message | UserMessage }[] = []
   const log: LogLine[] = []
   const refusals: PeerRefusal[] = []
   const changed = (): void => void changes.emit('change')
