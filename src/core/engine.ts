@@ -82,6 +82,10 @@ export class Engine<Data extends object> {
     await this.store.ready()
   }
 
+  get isClosed(): boolean {
+    return this.#closing !== undefined
+  }
+
   /** @throws SojournError `closed` once {@link close} was called */
   assertOpen(): void {
     if (this.#closing) throw closedError()

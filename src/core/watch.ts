@@ -42,7 +42,7 @@ export class Watches<Data extends object> {
 
   /** @param standing of the session; `undefined` for one that is not stored, of which there is nothing to tell */
   watch(standing: Standing | undefined, ended: (end: WatchEnd) => void, everyMs: number): SessionWatch {
-    this.#engine.assertOpen()
+    if (this.#engine.isClosed) return toldClosed(ended)
     if (!standing) return { use() {}, stop() {} }
     const { key } = standing
     const watched = this.#watched.get(key) ?? this.#begin(standing)
@@ -64,4 +64,13 @@ export class Watches<Data extends object> {
     this.#watched.set(standing.key, watched)
     return watched
   }
+}
+
+/** What comes while the process shuts down is told as what was there. */
+function toldClosed(ended: (end: WatchEnd) => void): SessionWatch {
+  let isStopped = false
+  process.nextTick(() => {
+    if (!isStopped) ended('closed')
+  })
+  return { use() {}, stop: () => void (isStopped = true) }
 }

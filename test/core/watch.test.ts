@@ -179,14 +179,15 @@ suite('watch: an end is told once, with its reason', () => {
     watch.use()
   })
 
-  test('close() ends every watch, and there is none afterwards', async (t) => {
+  test('close() ends every watch, and those that come afterwards', async (t) => {
     const { sessions } = createFleet()
     const client = await createVisitor(sessions)
     const { ended } = await connect(t, sessions, client)
     const session = await sessions.open(client.request)
     await sessions.close()
     assert.equal(await ended, 'closed')
-    assert.throws(() => sessions.watch(session, () => {}), { code: 'closed' })
+    assert.equal(await new Promise((resolve) => sessions.watch(session, resolve)), 'closed')
+    sessions.watch(session, () => assert.fail()).stop()
   })
 
   test('a listener that throws is logged and harms no other', async (t) => {

@@ -44,6 +44,7 @@ const PAYS_FOR: Readonly<Record<string, { rooms: readonly string[]; packages: re
   },
   './fastify': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
   './fastify/types': { rooms: ['adapters'], packages: [] },
+  './ws': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
   './affinity': { rooms: ['token', 'affinity'], packages: ['cookie'] },
   './gateway': { rooms: ['token', 'affinity', 'gateway'], packages: ['cookie', 'undici'] },
   './laws': { rooms: ['core', 'token', 'laws'], packages: ['cookie', 'devalue'] },
@@ -91,5 +92,6 @@ test('every entry can be imported from the packed package, and exports what is d
   assert.deepEqual(names['./express'], ['session'])
   assert.deepEqual(names['./express/compat'], ['session'])
   assert.deepEqual(names['./fastify'], ['session'])
+  assert.deepEqual(names['./ws'], ['sessionUpgrade'])
   assert.deepEqual(names['./testing'], ['createTestClock', 'createTestSessions', 'issue'])
 })

@@ -7,6 +7,8 @@ import { createSessions, memoryStore, type Session } from 'sojourn'
 import { session as expressSession, type SessionMiddleware } from 'sojourn/express'
 import { session as fastifySession } from 'sojourn/fastify'
 import { withSession } from 'sojourn/node'
+import { sessionUpgrade } from 'sojourn/ws'
+import { WebSocket, WebSocketServer } from 'ws'
 import { expectType } from './equals.ts'
 
 type Data = { views: number }
@@ -56,6 +58,26 @@ fastify.get('/', async (request) => {
 })
 // @ts-expect-error -- no such option
 fastifySession(sessions, { skips: () => true })
+
+// WebSockets of ws
+const sockets = new WebSocketServer({ noServer: true })
+createServer().on(
+  'upgrade',
+  sessionUpgrade(sessions, sockets, { requireUser: true, origins: ['https://shop.example'] }),
+)
+fastify.server.on('upgrade', sessionUpgrade(sessions, sockets, { isUse: (_, isBinary) => !isBinary, every: '2s' }))
+sockets.on('connection', (socket, request) => {
+  expectType<Session<Data>>()(sessions.of(request))
+  socket.send('hello')
+})
+class Player extends WebSocket {
+  score = 0
+}
+sessionUpgrade(sessions, new WebSocketServer({ noServer: true, WebSocket: Player }), {
+  origins: (origin) => origin !== '',
+})
+// @ts-expect-error -- no such option
+sessionUpgrade(sessions, sockets, { origin: 'https://shop.example' })
 
 // fetch
 const opened = await sessions.open(new Request('https://localhost/'))
