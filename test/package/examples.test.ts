@@ -5,6 +5,7 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
+import { WebSocket } from 'ws'
 import { createVisitor, type Visitor } from '../support/jar.ts'
 import { type InstalledPackage, installPackage } from './installed.ts'
 
@@ -81,6 +82,35 @@ for (const name of ['express', 'fastify']) {
     assert.equal((await second.stop()).code, 0)
   })
 }
+
+test('examples/websockets.ts answers who is logged in, closes his socket at logout, and stops in order', async () => {
+  const visitor = createVisitor()
+  const server = await serve(join('examples', 'websockets.ts'), 'websockets')
+  const address = `${server.url.replace('http', 'ws')}/live`
+  const open = async (): Promise<WebSocket> => {
+    const headers = { cookie: (await visitor.cookies()).map((cookie) => cookie.cookieString()).join('; ') }
+    const socket = new WebSocket(address, { headers, origin: server.url })
+    await once(socket, 'open')
+    return socket
+  }
+  await assert.rejects(open(), /401/)
+  const login = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"user":"ada"}' }
+  await visitor.fetch(`${server.url}/login`, login)
+  const socket = await open()
+  socket.send('look')
+  const [answer] = (await once(socket, 'message')) as [Buffer]
+  assert.deepEqual(JSON.parse(answer.toString()), { user: 'ada', views: 1 })
+  const closed = once(socket, 'close')
+  await visitor.fetch(`${server.url}/logout`, { method: 'POST' })
+  const [code, reason] = (await closed) as [number, Buffer]
+  assert.deepEqual([code, reason.toString()], [4401, 'logout'])
+
+  await visitor.fetch(`${server.url}/login`, login)
+  const last = once(await open(), 'close')
+  const stopped = await server.stop()
+  assert.equal((await last)[0], 1001)
+  assert.equal(stopped.code, 0, stopped.output)
+})
 
 test("examples/express-app.test.ts, an application's own tests, pass against the packed package", () => {
   const { NODE_TEST_CONTEXT: _, ...env } = process.env
