@@ -30,25 +30,25 @@ test('a production install brings four packages, none of which brings another', 
 
 /** What each entry may load: rooms of its own, and packages. `core` and `token` stand for themselves. */
 const PAYS_FOR: Readonly<Record<string, { rooms: readonly string[]; packages: readonly string[] }>> = {
-  '.': { rooms: ['core', 'token', 'stores/memory'], packages: ['cookie', 'devalue'] },
-  './sqlite': { rooms: ['core', 'token', 'stores/sqlite'], packages: ['cookie', 'devalue'] },
-  './redis': { rooms: ['core', 'token', 'stores/redis'], packages: ['cookie', 'devalue'] },
-  './mesh': { rooms: ['core', 'token', 'stores/mesh'], packages: ['cookie', 'devalue'] },
-  './cookie': { rooms: ['core', 'token', 'stores/cookie'], packages: ['cookie', 'devalue'] },
-  './node': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
-  './express': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
+  '.': { rooms: ['core', 'token', 'stores/memory'], packages: ['cookie', 'devalue', 'lru-cache'] },
+  './sqlite': { rooms: ['core', 'token', 'stores/sqlite'], packages: ['cookie', 'devalue', 'lru-cache'] },
+  './redis': { rooms: ['core', 'token', 'stores/redis'], packages: ['cookie', 'devalue', 'lru-cache'] },
+  './mesh': { rooms: ['core', 'token', 'stores/mesh'], packages: ['cookie', 'devalue', 'lru-cache'] },
+  './cookie': { rooms: ['core', 'token', 'stores/cookie'], packages: ['cookie', 'devalue', 'lru-cache'] },
+  './node': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue', 'lru-cache'] },
+  './express': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue', 'lru-cache'] },
   './express/types': { rooms: ['adapters'], packages: [] },
   './express/compat': {
     rooms: ['core', 'token', 'adapters', 'compat/express-session'],
-    packages: ['cookie', 'devalue'],
+    packages: ['cookie', 'devalue', 'lru-cache'],
   },
-  './fastify': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
+  './fastify': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue', 'lru-cache'] },
   './fastify/types': { rooms: ['adapters'], packages: [] },
-  './ws': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue'] },
+  './ws': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue', 'lru-cache'] },
   './affinity': { rooms: ['token', 'affinity'], packages: ['cookie'] },
   './gateway': { rooms: ['token', 'affinity', 'gateway'], packages: ['cookie', 'undici'] },
-  './laws': { rooms: ['core', 'token', 'laws'], packages: ['cookie', 'devalue'] },
-  './testing': { rooms: ['core', 'token', 'stores/memory', 'testing'], packages: ['cookie', 'devalue'] },
+  './laws': { rooms: ['core', 'token', 'laws'], packages: ['cookie', 'devalue', 'lru-cache'] },
+  './testing': { rooms: ['core', 'token', 'stores/memory', 'testing'], packages: ['cookie', 'devalue', 'lru-cache'] },
 }
 
 test('each subpath loads nothing but the rooms and packages that it is made of', async () => {
