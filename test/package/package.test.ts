@@ -45,8 +45,8 @@ const PAYS_FOR: Readonly<Record<string, { rooms: readonly string[]; packages: re
   './fastify': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue', 'lru-cache'] },
   './fastify/types': { rooms: ['adapters'], packages: [] },
   './ws': { rooms: ['core', 'token', 'adapters'], packages: ['cookie', 'devalue', 'lru-cache'] },
-  './affinity': { rooms: ['token', 'affinity'], packages: ['cookie'] },
-  './gateway': { rooms: ['token', 'affinity', 'gateway'], packages: ['cookie', 'undici'] },
+  './affinity': { rooms: ['token', 'affinity'], packages: ['cookie', 'lru-cache'] },
+  './gateway': { rooms: ['token', 'affinity', 'gateway'], packages: ['cookie', 'lru-cache', 'undici'] },
   './laws': { rooms: ['core', 'token', 'laws'], packages: ['cookie', 'devalue', 'lru-cache'] },
   './testing': { rooms: ['core', 'token', 'stores/memory', 'testing'], packages: ['cookie', 'devalue', 'lru-cache'] },
 }
@@ -86,7 +86,7 @@ test('every entry can be imported from the packed package, and exports what is d
     'memoryStore',
   ])
   assert.deepEqual(names['./sqlite'], ['sqliteStore'])
-  assert.deepEqual(names['./redis'], ['redisStore'])
+  assert.deepEqual(names['./redis'], ['connectRedis', 'fastifySession', 'redisStore'])
   assert.deepEqual(names['./mesh'], ['meshStore'])
   assert.deepEqual(names['./cookie'], ['cookieStore', 'fastifySecureSession', 'ironSession'])
   assert.deepEqual(names['./express'], ['session'])
