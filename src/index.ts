@@ -53,6 +53,7 @@ export {
   type SessionListener,
   type Sessions,
   type SessionsOptions,
+  type SessionsPerUser,
   type SessionStats,
   SessionSupersededError,
   SessionTooLargeError,
@@ -68,6 +69,7 @@ export {
   StoreTimeoutError,
   StoreUnavailableError,
   UnstorableValueError,
+  type UserSession,
   type WatchEnd,
 } from './core/index.ts'
 export * from './core/register.ts' // whole, so that an application can add to Register by `declare module 'sojourn'`

@@ -15,8 +15,9 @@ export function checkUser(method: string, user: unknown): void {
 }
 
 /** @throws TypeError that says what a user is, or what may become of the data */
-export function checkLogin(user: unknown, data: LoginOptions['data']): void {
+export function checkLogin(user: unknown, { data, client }: LoginOptions): void {
   checkUser('login', user)
+  if (client !== undefined && typeof client !== 'string') throw new TypeError('login(user, { client }): client is text')
   if (data !== undefined && data !== 'keep' && data !== 'reset') {
     throw new TypeError("login(user, { data }): data is 'keep' or 'reset'")
   }

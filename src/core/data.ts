@@ -4,7 +4,7 @@ import { createDataProxy } from './data-proxy.ts'
 import { SessionTooLargeError, UnstorableValueError } from './errors.ts'
 import { FIELD_BYTES_MAX, FIELD_NAME_LENGTH_MAX, FIELDS_MAX } from './limits.ts'
 import type { StoredField } from './record.ts'
-import { RESERVED_PREFIX } from './use.ts'
+import { isReserved, RESERVED_PREFIX } from './use.ts'
 
 /** One field of a session in one request. */
 interface Field {
@@ -39,7 +39,7 @@ export class SessionFields {
   #proxy: object | undefined
 
   /**
-   * @param stored what the store has
+   * @param stored what the store has; what is not the application's is passed over
    * @param initial what `initial()` returned: the values of fields that the store has never had
    */
   constructor(stored: ReadonlyMap<string, StoredField>, initial: object) {
@@ -72,14 +72,14 @@ export class SessionFields {
     if (this.#untouched.size === 0) return
     const touched = [...this.#touched]
     this.#touched.clear()
-    for (const [name, stored] of this.#untouched) this.#touched.set(name, fieldOf(stored))
+    for (const [name, stored] of this.#untouched) if (!isReserved(name)) this.#touched.set(name, fieldOf(stored))
     for (const [name, field] of touched) this.#touched.set(name, field)
     this.#untouched = NOTHING
   }
 
   #touch(name: string): Field | undefined {
     const touched = this.#touched.get(name)
-    if (touched || this.#untouched.size === 0) return touched
+    if (touched || this.#untouched.size === 0 || isReserved(name)) return touched
     const stored = this.#untouched.get(name)
     if (!stored) return undefined
     const field = fieldOf(stored)
@@ -298,7 +298,7 @@ function isObject(value: unknown): boolean {
  * @throws UnstorableValueError for a value or a name that cannot be kept, SessionTooLargeError above 256 KiB
  */
 export function encodeField(name: string, value: unknown): string {
-  if (name.startsWith(RESERVED_PREFIX)) {
+  if (isReserved(name)) {
     throw new UnstorableValueError(
       name,
       `session fields whose names begin with ${RESERVED_PREFIX} are not the application's`,

@@ -23,6 +23,9 @@ export class Engine<Data extends object> {
   readonly carrying: CarriedSessions | undefined
   /** Where another library keeps sessions in the same store. */
   readonly moving: MovingIn<Data> | undefined
+  /** Whether the store finds the sessions of a user, and by an index that keys are to leave. */
+  readonly findsUsers: boolean
+  readonly hasUserIndex: boolean
   readonly turns: Turns = new Turns()
   readonly #slot = randomBytes(9).toString('base64url')
   #operationCount = 0
@@ -54,6 +57,13 @@ export class Engine<Data extends object> {
     })
     this.carrying = store.carried
     checkCarrying(this.carrying, this.policy)
+    this.findsUsers = store.users !== undefined
+    this.hasUserIndex = store.users?.leave !== undefined
+    if (this.policy.maxSessionsPerUser && !this.findsUsers) {
+      throw new TypeError(
+        `maxSessionsPerUser needs a store that finds the sessions of a user, which ${options.store.name} cannot`,
+      )
+    }
     this.moving = store.oldSessions && new MovingIn(this, store.oldSessions)
     this.store = new StoreCalls(store, options.store.name, this.policy.deadlineMs, this.events)
   }

@@ -3,6 +3,7 @@ export type SojournErrorCode =
   | 'closed'
   | 'conflict'
   | 'headers_sent'
+  | 'login_revoked'
   | 'no_session'
   | 'session_gone'
   | 'session_invalid'
@@ -11,6 +12,7 @@ export type SojournErrorCode =
   | 'store_full'
   | 'store_timeout'
   | 'store_unavailable'
+  | 'too_many_sessions'
   | 'unstorable_value'
   | 'unsupported'
 

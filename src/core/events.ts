@@ -3,7 +3,7 @@ import type { SojournError } from './errors.ts'
 import type { Logger } from './store.ts'
 
 /** Why a session ended. */
-export type EndReason = 'logout' | 'revoked' | 'stolen' | 'dropped' | 'invalid' | 'elsewhere'
+export type EndReason = 'logout' | 'revoked' | 'stolen' | 'dropped' | 'invalid' | 'replaced' | 'refused' | 'elsewhere'
 
 /** What `sessions.on` tells. Keys are safe to log; no event holds a token. */
 export interface SessionEvents {
@@ -14,8 +14,9 @@ export interface SessionEvents {
   /**
    * A session has ended, through this node, or through another while this one holds it (as a WebSocket does, or by a copy).
    * `dropped`: by a bounded store under pressure, or it is gone from the store without a word; `invalid`: it did not fit the
-   * schema; `elsewhere`: a watch of this node found that it has ended through another, and the store does not say why. Once
-   * on each node for each session.
+   * schema; `replaced`: a newer login of its user took its place; `refused`: its user had as many as they may
+   * have (`maxSessionsPerUser`); `elsewhere`: a watch of this node found that it has ended through another, and the store does
+   * not say why. Once on each node for each session.
    */
   ended: { readonly key: string; readonly user: string | null; readonly reason: EndReason }
   /** Two use one session: a token came after another had taken its place, and every answer on its way had arrived. */

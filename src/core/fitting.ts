@@ -4,6 +4,7 @@ import { SessionInvalidError } from './errors.ts'
 import type { Opening } from './life.ts'
 import { OpenSession } from './open-session.ts'
 import type { SessionRecord } from './record.ts'
+import { isReserved } from './use.ts'
 
 /** Treats a stored session that does not fit the schema as `onInvalid` says; `undefined` where it was ended. */
 export async function fitted<Data extends object>(
@@ -14,7 +15,9 @@ export async function fitted<Data extends object>(
   if (!record || key === undefined || !engine.hasSchema) return opening
   const issues = await issuesOf(engine, new OpenSession(engine, opening), record)
   if (issues.size === 0) return opening
-  const fields = issues.has(undefined) ? [...record.fields.keys()] : [...issues.keys()].map(String)
+  const fields = issues.has(undefined)
+    ? [...record.fields.keys()].filter((name) => !isReserved(name))
+    : [...issues.keys()].map(String)
   engine.events.emit('invalid', { key, fields })
   switch (engine.policy.onInvalid) {
     case 'error': {

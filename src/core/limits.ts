@@ -63,6 +63,18 @@ export const GRACE_MS = 60_000
 /** Ends that a node remembers to have told, so that each is told once. The oldest is forgotten first, and may be told again. */
 export const ENDS_REMEMBERED_MAX = 10_000
 
+/** Keys of a user that one store call lists, and whose sessions are read or ended at once. */
+export const USER_ENTRIES_PER_CALL = 100
+
+/** The most that `maxSessionsPerUser` may be: so many sessions are read where one of them may have ended without a word. */
+export const SESSIONS_PER_USER_MAX = 1_000
+
+/** Rounds that a login takes for a seat among its user's. Each means that another was faster. */
+export const SEAT_TRIES_MAX = 100
+
+/** How long a key that is listed for a user and has no session may belong to a login under way. */
+export const LOGIN_UNDER_WAY_MS = 60_000
+
 /** How long a store remembers that a user's epoch has advanced. Longer than any login takes, a node that was paused in it included. */
 export const EPOCH_MS: number = 24 * 3_600_000
 

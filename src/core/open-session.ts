@@ -2,15 +2,18 @@ import { compareVersions } from '../token/index.ts'
 import { checkLogin, checkUpdate, computed, isUser } from './arguments.ts'
 import type { Adoption } from './carried.ts'
 import { encodeField, type FieldChanges, SessionFields } from './data.ts'
+import { endSession } from './ending.ts'
 import type { Engine } from './engine.ts'
+import { Entrance } from './entrance.ts'
 import { SessionGoneError, SessionSupersededError, SojournError } from './errors.ts'
 import type { EndReason } from './events.ts'
 import { Life, type Opening, required } from './life.ts'
-import { CONFLICTS_MAX, TOMBSTONE_MS } from './limits.ts'
+import { CONFLICTS_MAX } from './limits.ts'
 import { endOf } from './policy.ts'
+import { labelOf, type RequestLike, toLabel } from './request.ts'
 import type { HeaderLine, LoginOptions, Session } from './session.ts'
+import { leave } from './user-index.ts'
 import type { Standing } from './watched-session.ts'
-import { withoutReserved } from './use.ts'
 
 /** The only implementation of {@link Session}. What is not in that interface is for `Sessions` and the adapters. */
 export class OpenSession<Data extends object> implements Session<Data> {
@@ -21,9 +24,12 @@ export class OpenSession<Data extends object> implements Session<Data> {
   /** What this request has asked for and is not done. */
   #turnCount = 0
   readonly #isPresented: boolean
+  /** Where it was opened for one. */
+  readonly #request: RequestLike | undefined
 
-  constructor(engine: Engine<Data>, opening: Opening) {
+  constructor(engine: Engine<Data>, opening: Opening, request?: RequestLike) {
     this.#engine = engine
+    this.#request = request
     this.#life = new Life(engine, opening)
     this.#fields = new SessionFields(opening.record?.fields ?? new Map(), opening.initial)
     this.#isPresented = opening.isPresented ?? false
@@ -82,16 +88,18 @@ export class OpenSession<Data extends object> implements Session<Data> {
     return this.#turn(() => this.#update(field, compute as (value: unknown) => unknown)) as Promise<Data[Name]>
   }
 
-  async login(user: string, { data }: LoginOptions = {}): Promise<void> {
-    checkLogin(user, data)
+  async login(user: string, options: LoginOptions = {}): Promise<void> {
+    checkLogin(user, options)
+    const { data, client } = options
     await this.#turn(async () => {
       this.#assertNotSent('login')
       const isAnother = this.user !== null && this.user !== user
       if ((data ?? (isAnother ? 'reset' : 'keep')) === 'reset') this.#fields.replace(await this.#engine.initial())
-      if (this.#life.kind === 'live' && (await this.#loginLive(user))) return
+      const entrance = this.#entrance(user, client)
+      if (this.#life.kind === 'live' && (await this.#loginLive(user, entrance))) return
       if (this.#life.kind === 'live') await this.#leaveDeadSession()
       if (this.#life.kind === 'detached') this.#life.becomeNew() // its data is `initial()` and what the handler assigned
-      await this.#create({ user })
+      await this.#create({ user, entrance })
     })
   }
 
@@ -146,7 +154,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
     return this.#turn(async () => {
       for (const [name, value] of Object.entries(data)) this.#fields.set(name, value)
       try {
-        await this.#create(isUser(user) ? { user } : {})
+        await this.#create(isUser(user) ? { user, entrance: this.#entrance(user) } : {})
         this.#engine.events.emit('adopted', { key: this.key, user: this.user })
       } catch (error) {
         if (!(error instanceof SojournError) || error.status === 503) throw error
@@ -162,7 +170,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
   async follow(user: string | null): Promise<boolean> {
     return this.#turn(async () => {
       if (this.#life.kind !== 'live' || user === this.user) return true
-      if (user !== null && isUser(user)) return this.#loginLive(user)
+      if (user !== null && isUser(user)) return this.#loginLive(user, this.#entrance(user))
       const data = this.#fields.toObject()
       try {
         await this.#end('logout')
@@ -268,10 +276,9 @@ export class OpenSession<Data extends object> implements Session<Data> {
     const stored = await store.call('read', (store) => store.read(this.key, options))
     if (!stored || endOf(policy, stored) <= clock.now()) throw new SessionGoneError()
     if (generation < stored.floor) throw new SessionSupersededError()
-    const record = withoutReserved(stored)
-    const initial = this.#engine.needsNothingOfInitial(record.fields) ? {} : await this.#engine.initial()
-    this.#fields.restart(initial, record.fields)
-    this.#life.reread(record)
+    const initial = this.#engine.needsNothingOfInitial(stored.fields) ? {} : await this.#engine.initial()
+    this.#fields.restart(initial, stored.fields)
+    this.#life.reread(stored)
     await this.#engine.assertValid(() => this.#fields.toObject(), 'all')
   }
 
@@ -308,44 +315,69 @@ export class OpenSession<Data extends object> implements Session<Data> {
   }
 
   /** @param computed what `update` made of a field: it counts only once it is stored */
-  async #create({ user, computed = {} }: { user?: string; computed?: object } = {}): Promise<void> {
+  async #create({
+    user,
+    entrance,
+    computed = {},
+  }: { user?: string; entrance?: Entrance<Data>; computed?: object } = {}): Promise<void> {
     this.#assertNotSent('a session that is not stored yet')
     const changes = new Map(this.#fields.changes(true))
     for (const [field, value] of Object.entries(computed)) changes.set(field, encodeField(field, value))
     await this.#check(changes, computed, 'all')
     const login = user === undefined ? {} : { login: { user } }
-    const { version } = await this.#life.create({ fields: changes, ...login })
+    await entrance?.enter(this.key)
+    const fields = entrance ? new Map([...changes, ...entrance.fields]) : changes
+    const { version } = await this.#life.create({ fields, ...login })
     this.#fields.applied(changes, version)
     for (const field of Object.keys(computed)) {
       this.#fields.updated(field, { stamp: version, value: changes.get(field) ?? null })
     }
     this.#engine.events.emit('created', { key: this.key })
+    if (entrance) await this.#settle(entrance)
     if (user !== undefined) this.#engine.events.emit('login', { key: this.key, user })
   }
 
   /** @returns whether the session was still there to log in */
-  async #loginLive(user: string): Promise<boolean> {
+  async #loginLive(user: string, entrance: Entrance<Data>): Promise<boolean> {
     const changes = this.#fields.changes()
     await this.#check(changes)
-    const result = await this.#life.login(user, { fields: changes })
+    const before = { user: this.user, key: this.key, at: this.#life.meta.startedAt + 1 }
+    await entrance.enter(this.key)
+    const result = await this.#life.login(user, { fields: new Map([...changes, ...entrance.fields]) })
     if (result.outcome !== 'applied') return false
     this.#fields.applied(changes, result.version)
+    await this.#settle(entrance)
+    if (before.user !== null && before.user !== user) await leave(this.#engine, before.user, [before])
     this.#engine.events.emit('login', { key: this.key, user })
     return true
   }
 
+  #entrance(user: string, client?: string): Entrance<Data> {
+    const { clientLabel } = this.#engine.policy
+    const label = client === undefined ? this.#request && labelOf(this.#request, clientLabel) : toLabel(client)
+    return new Entrance(this.#engine, user, label ?? '')
+  }
+
+  /** A login that may not stand ends its session, before anybody is given its token. */
+  async #settle(entrance: Entrance<Data>): Promise<void> {
+    try {
+      await entrance.settle(this.key)
+    } catch (error) {
+      await this.#end('revoked').catch(() => this.#becomeEmpty()) // nobody will have the token of what is left
+      throw error
+    }
+  }
+
   async #end(reason: EndReason): Promise<void> {
     this.#life.assertAttached()
-    const { store, clock } = this.#engine
     if (this.#life.kind === 'live') {
       const { key, user } = this
-      const now = clock.now()
-      const end = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS, reason }
-      const generation = this.#life.isUnattended ? {} : { generation: this.#life.generation }
+      const { carried, generation, isUnattended } = this.#life
       await this.#life.twin?.leave()
-      const result = await store.call('end', (store) => store.end({ ...end, ...generation }, this.#life.carried))
-      if (result === 'superseded') throw new SessionSupersededError()
-      if (result === 'ended') this.#engine.tellEnd(key, user, reason)
+      const end = { key, user, reason, carried, ...(isUnattended ? {} : { generation }) }
+      if ((await endSession(this.#engine, end)) === 'superseded') throw new SessionSupersededError()
+      // Nobody waits for it: what stays listed is passed over.
+      if (user !== null) void leave(this.#engine, user, [{ key, at: Infinity }])
     }
     await this.#becomeEmpty()
     if (this.#isPresented) this.#life.cookies.set({ clear: true })

@@ -1,5 +1,6 @@
 import { compareVersions, parseVersion, readCookies, type ValidToken, type Version } from '../token/index.ts'
 import type { Carried } from './carried.ts'
+import { endSession } from './ending.ts'
 import type { Engine } from './engine.ts'
 import { SessionSupersededError, type SojournError } from './errors.ts'
 import { fitted } from './fitting.ts'
@@ -12,7 +13,8 @@ import type { SessionRecord } from './record.ts'
 import { headerOf, labelOf, type RequestLike } from './request.ts'
 import type { Change, ChangeResult, ReadOptions } from './store.ts'
 import { type Link, linkOf } from './moving/view.ts'
-import { encodeUse, USE_FIELD, useOf, withoutReserved } from './use.ts'
+import { takeSeat } from './seats.ts'
+import { encodeLogin, encodeUse, LOGIN_FIELD, loginOf, needsSeat, USE_FIELD, useOf, withoutReserved } from './use.ts'
 
 const SUPERSEDED = (): SojournError => new SessionSupersededError()
 
@@ -59,7 +61,9 @@ export class Opener<Data extends object> {
   }
 
   async #openStored(presented: Presented, seen: Version | undefined): Promise<Opening> {
-    const opening = await this.#judge(presented, await this.#read(presented.key, seen, presented.carriage))
+    const stored = await this.#read(presented.key, seen, presented.carriage)
+    const judged = await this.#judge(presented, stored)
+    const opening = stored && this.#mustTakeSeat(stored) ? await this.#seated(presented, stored, judged) : judged
     return (await fitted(this.#engine, opening)) ?? this.#blankFor(presented)
   }
 
@@ -95,26 +99,24 @@ export class Opener<Data extends object> {
     if (!stored || presented.generation !== stored.generation || endOf(policy, stored) <= now) return undefined
     if (seen && compareVersions(seen, stored.version) > 0) return undefined
     const use = useOf(stored, stored.fields.get(USE_FIELD))
-    if (use.issue !== presented.issue) return undefined
-    const record = withoutReserved(stored)
-    return this.#engine.needsNothingOfInitial(record.fields)
-      ? inUse(presented, toOpening(presented, record, {}), stored)
+    if (use.issue !== presented.issue || this.#mustTakeSeat(stored)) return undefined
+    return this.#engine.needsNothingOfInitial(stored.fields)
+      ? inUse(presented, toOpening(presented, stored, {}), stored)
       : undefined
   }
 
   async #judge(presented: Presented, stored: SessionRecord | undefined, isFresh = false): Promise<Opening> {
     if (!stored) return this.#blankFor(presented)
     const { key, generation, isOfSigner } = presented
-    const record = withoutReserved(stored)
-    const initial = this.#engine.needsNothingOfInitial(record.fields) ? {} : await this.#engine.initial()
-    const opening = { ...toOpening(presented, record, initial), ...this.#linkIn(stored) }
-    switch (judgeGeneration(record, generation, this.#engine.clock.now())) {
+    const initial = this.#engine.needsNothingOfInitial(stored.fields) ? {} : await this.#engine.initial()
+    const opening = { ...toOpening(presented, stored, initial), ...this.#linkIn(stored) }
+    switch (judgeGeneration(stored, generation, this.#engine.clock.now())) {
       case 'current':
         return this.#current(presented, stored, opening, isFresh)
       case 'grace':
         return opening
       case 'successor':
-        return this.#confirm(presented, { ...opening, isCurrent: true, isOfSigner }, record)
+        return this.#confirm(presented, { ...opening, isCurrent: true, isOfSigner }, stored)
       case 'superseded':
         this.#engine.events.emit('superseded', { key })
         return this.#blank({ key, detached: SUPERSEDED })
@@ -172,7 +174,7 @@ export class Opener<Data extends object> {
       return this.#judgeAnew(presented)
     }
     if (result.outcome !== 'applied') return this.#lost(presented, result)
-    const record = { ...withoutReserved(stored), version: result.version, lastSeenAt: now }
+    const record = { ...stored, version: result.version, lastSeenAt: now }
     return { ...current, ...carriedIn(result), isUsed: true, record }
   }
 
@@ -191,6 +193,27 @@ export class Opener<Data extends object> {
     if (this.#engine.policy.onStolen === 'report') return { ...opening, isCurrent: false }
     await new OpenSession(this.#engine, { ...opening, unattended: true }).end('stolen')
     return this.#blankFor(presented)
+  }
+
+  #mustTakeSeat(stored: SessionRecord): boolean {
+    return this.#engine.policy.maxSessionsPerUser !== undefined && stored.user !== null && needsSeat(stored)
+  }
+
+  /** The token of a login was presented: from now on the session counts among its user's. */
+  async #seated(presented: Presented, stored: SessionRecord, opening: Opening): Promise<Opening> {
+    const { key, user, startedAt } = stored
+    const { record, generation } = opening
+    if (!record || user === null || generation === undefined) return opening
+    if (!(await takeSeat(this.#engine, { user, key, at: startedAt }))) {
+      await endSession(this.#engine, { key, user, reason: 'refused', generation })
+      return this.#blankFor(presented)
+    }
+    const now = this.#engine.clock.now()
+    const login = encodeLogin({ ...loginOf(stored), needsSeat: false })
+    const parts = { generation, fields: new Map([[LOGIN_FIELD, login]]) }
+    const result = await this.#apply(presented, record, now, parts)
+    if (result.outcome !== 'applied') return this.#lost(presented, result)
+    return { ...opening, record: { ...record, version: result.version, lastSeenAt: now } }
   }
 
   #apply(

@@ -8,7 +8,13 @@ import {
   toHeaderCarrier,
 } from '../token/index.ts'
 import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
-import { GRACE_MS, SESSION_BYTES_MAX, STORE_DEADLINE_MS, TOUCHES_PER_IDLE_TIMEOUT } from './limits.ts'
+import {
+  GRACE_MS,
+  SESSION_BYTES_MAX,
+  SESSIONS_PER_USER_MAX,
+  STORE_DEADLINE_MS,
+  TOUCHES_PER_IDLE_TIMEOUT,
+} from './limits.ts'
 import type { StandardSchema } from './standard-schema.ts'
 import type { SessionRecord } from './record.ts'
 import { type RequestLike, toClientLabel } from './request.ts'
@@ -73,8 +79,15 @@ export interface SessionsOptions<Data extends object> {
   onStolen?: 'end' | 'report'
 
   /**
-   * What to call the client of a request in the `stolen` event. Asked when a rotated token is first used, and kept in the
-   * store with the session; at most 200 characters. Default: its address (`request.ip`, or that of the connection, which
+   * How many sessions a user may have in use, and what becomes of one more: `{ max: 3, policy: 'end-oldest' }`. A login
+   * counts once its token was presented. It costs two calls to the store then, and one with each login. Needs a store
+   * that finds the sessions of a user. Default: any number.
+   */
+  maxSessionsPerUser?: SessionsPerUser
+
+  /**
+   * What to call the client of a request in the `stolen` event and in `sessions.list(user)`. Asked at login and when a
+   * rotated token is first used, and kept in the store with the session; at most 200 characters. Default: its address (`request.ip`, or that of the connection, which
    * behind a proxy is the proxy's) and user agent.
    */
   clientLabel?: (request: RequestLike) => string
@@ -92,6 +105,18 @@ export interface SessionsOptions<Data extends object> {
   clock?: Clock
 }
 
+/** How many sessions a user may have, and what becomes of one too many. */
+export interface SessionsPerUser {
+  /** 1 to 1,000. */
+  readonly max: number
+  /**
+   * - `refuse`: `login` rejects with `too_many_sessions` while so many are in use; of several logins at once, those that
+   *   are presented too late end (`ended`, `refused`);
+   * - `end-oldest`: when the token of a new login is first presented, the session whose login is oldest ends (`replaced`).
+   */
+  readonly policy: 'refuse' | 'end-oldest'
+}
+
 /** The options with defaults filled in, checked, durations in milliseconds. */
 export interface Policy {
   readonly idleTimeoutMs: number
@@ -100,6 +125,7 @@ export interface Policy {
   readonly graceMs: number
   readonly rotateEveryMs: number
   readonly onStolen: 'end' | 'report'
+  readonly maxSessionsPerUser: SessionsPerUser | undefined
   readonly clientLabel: (request: RequestLike) => string
   readonly deadlineMs: number
   readonly bytesMax: number
@@ -111,7 +137,7 @@ export interface Policy {
 
 const OPTION_NAMES: readonly (keyof SessionsOptions<object>)[] = [
   'store', 'secret', 'idleTimeout', 'absoluteTimeout', 'initial', 'schema', 'onInvalid', 'cookie', 'carrier',
-  'rotateEvery',  'grace', 'onStolen', 'clientLabel', 'deadline', 'maxBytes', 'logger', 'clock',
+  'rotateEvery',  'grace', 'onStolen', 'maxSessionsPerUser', 'clientLabel', 'deadline', 'maxBytes', 'logger', 'clock',
 ] // prettier-ignore
 
 /** @throws TypeError that names the option and what it may be */
@@ -161,6 +187,7 @@ export function toPolicy<Data extends object>(options: SessionsOptions<Data>): P
     graceMs,
     rotateEveryMs,
     onStolen,
+    maxSessionsPerUser: checkSessionsPerUser(options.maxSessionsPerUser),
     clientLabel: options.clientLabel ?? toClientLabel,
     deadlineMs: toMilliseconds('deadline', options.deadline ?? STORE_DEADLINE_MS, TIMER_MS_MAX),
     bytesMax,
@@ -168,6 +195,17 @@ export function toPolicy<Data extends object>(options: SessionsOptions<Data>): P
     header: toHeader(options),
     onInvalid,
   }
+}
+
+function checkSessionsPerUser(limit: SessionsPerUser | undefined): SessionsPerUser | undefined {
+  if (limit === undefined) return undefined
+  const { max, policy } = limit ?? {}
+  if (Number.isInteger(max) && max >= 1 && max <= SESSIONS_PER_USER_MAX && ['refuse', 'end-oldest'].includes(policy)) {
+    return { max, policy }
+  }
+  throw new TypeError(
+    `maxSessionsPerUser is { max, policy }: a number of 1 to ${SESSIONS_PER_USER_MAX}, and 'refuse' or 'end-oldest'`,
+  )
 }
 
 /** A client that keeps a header by itself may never take a successor, and several of one token are no thieves. */

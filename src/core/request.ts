@@ -27,8 +27,13 @@ export function toClientLabel({ headers, ip, socket }: RequestLike): string {
 export function labelOf(request: RequestLike, clientLabel: (request: RequestLike) => string): string {
   try {
     const label: unknown = clientLabel(request) // by whoever has no types
-    return typeof label === 'string' ? label.slice(0, LABEL_LENGTH_MAX).toWellFormed() : ''
+    return typeof label === 'string' ? toLabel(label) : ''
   } catch {
     return ''
   }
+}
+
+/** Cut to its bound. */
+export function toLabel(text: string): string {
+  return text.slice(0, LABEL_LENGTH_MAX).toWellFormed()
 }

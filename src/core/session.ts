@@ -8,6 +8,11 @@ export interface LoginOptions {
    * Default: `'keep'`; `'reset'` where another user is still logged in.
    */
   data?: 'keep' | 'reset'
+  /**
+   * What to call the device in `sessions.list(user)`; cut to 200 characters. Default: what `clientLabel` says of the
+   * request, which is its address and user agent.
+   */
+  client?: string | undefined
 }
 
 /** One visitor's session in one request. */
@@ -43,6 +48,8 @@ export interface Session<Data extends object> {
    * it. A session that ended or was superseded meanwhile is replaced by a new one.
    *
    * @param user 1 to 256 characters, as your application names the user
+   * @throws SojournError `too_many_sessions` by `maxSessionsPerUser`; `login_revoked` where `sessions.revokeUser` came
+   * meanwhile: nobody is logged in then
    */
   login(user: string, options?: LoginOptions): Promise<void>
 

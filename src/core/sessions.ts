@@ -1,16 +1,18 @@
 import { checkUser } from './arguments.ts'
 import { decodeValue } from './codec.ts'
+import { endSession } from './ending.ts'
 import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
 import { Engine } from './engine.ts'
 import { SessionGoneError, SessionInvalidError, SessionSupersededError, SojournError } from './errors.ts'
 import type { SessionEventName, SessionListener } from './events.ts'
-import { TOMBSTONE_MS, WATCH_EVERY_MS } from './limits.ts'
+import { WATCH_EVERY_MS } from './limits.ts'
 import { OpenSession } from './open-session.ts'
 import { Opener } from './opener.ts'
 import { endOf, type SessionsOptions } from './policy.ts'
 import { headerOf, type RequestLike } from './request.ts'
 import type { HeaderLine, Session } from './session.ts'
-import type { Clock, End, Logger, StoreStats } from './store.ts'
+import type { Clock, Logger, StoreStats } from './store.ts'
+import { endSessionsOf, listSessions, type UserSession } from './users.ts'
 import { type SessionWatch, type WatchEnd, Watches } from './watch.ts'
 
 /** A session as `get` reads it, outside a request. A copy: changing it changes nothing. */
@@ -104,13 +106,30 @@ export interface Sessions<Data extends object> {
   revoke(key: string): Promise<boolean>
 
   /**
-   * Ends every session in which this user is logged in, on every node. A login that comes later begins another.
+   * The live sessions in which this user is logged in, newest login first, as a page of devices shows them. Asks the store
+   * for 100 at a time, as far as it is iterated.
+   *
+   * @example
+   * ```ts
+   * for await (const { key, client, lastSeenAt } of sessions.list('ada')) console.log(key, client, lastSeenAt)
+   * ```
+   * @param user as `login` was given it
+   * @throws TypeError for what is no user, at once; SojournError while it is iterated, `unsupported` where the store cannot
+   */
+  list(user: string): AsyncIterable<UserSession>
+
+  /**
+   * Ends every session in which this user is logged in, on every node, and every login of theirs that is under way (it
+   * rejects with `login_revoked`). A login that begins later stands. Asks the store for 100 sessions at a time, and where it
+   * rejects some may have ended: call it again.
    *
    * @param user as `login` was given it
+   * @param options.except key of one that goes on, as after a change of password: `session.key`
+   * @returns how many it ended; `undefined` where sessions travel with their clients, and nobody counts them
    * @throws TypeError for what is no user
-   * @throws SojournError `unsupported` where the store cannot: there keep `session.key` and {@link revoke} each
+   * @throws SojournError `unsupported` where the store cannot
    */
-  revokeUser(user: string): Promise<void>
+  revokeUser(user: string, options?: { except?: string | undefined }): Promise<number | undefined>
 
   /** Ends every session on every node, as after a leak. @throws SojournError `unsupported` where the store cannot */
   revokeAll(): Promise<void>
@@ -174,12 +193,12 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   async open(request: RequestLike): Promise<Session<Data>> {
     const opened = this.#opener.open(request)
     const opening = opened instanceof Promise ? await opened : opened
-    let session = new OpenSession(this.#engine, opening)
+    let session = new OpenSession(this.#engine, opening, request)
     if (opening.adopted && !(await session.adopt(opening.adopted))) {
-      session = new OpenSession(this.#engine, await this.#opener.openAfter(opening, request))
+      session = new OpenSession(this.#engine, await this.#opener.openAfter(opening, request), request)
     }
     if (opening.userThere !== undefined && !(await session.follow(opening.userThere))) {
-      session = new OpenSession(this.#engine, await this.#opener.open(request))
+      session = new OpenSession(this.#engine, await this.#opener.open(request), request)
     }
     this.#ofRequest.set(request, session)
     this.#warnOfPlainHttp(request)
@@ -251,12 +270,20 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
     return true
   }
 
-  async revokeUser(user: string): Promise<void> {
+  list(user: string): AsyncIterable<UserSession> {
+    checkUser('list', user)
+    return listSessions(this.#engine, user)
+  }
+
+  async revokeUser(user: string, { except }: { except?: string | undefined } = {}): Promise<number | undefined> {
     checkUser('revokeUser', user)
+    if (this.#engine.findsUsers) return endSessionsOf(this.#engine, user, except)
     await this.#engine.store.call('endUser', async (store) => {
       if (!store.endUser) throw unsupported('end the sessions of a user')
+      if (except !== undefined) throw unsupported('end the sessions of a user but for one')
       await store.endUser(user, this.#engine.clock.now())
     })
+    return undefined
   }
 
   async revokeAll(): Promise<void> {
@@ -315,12 +342,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async #revokeUnseen(key: string): Promise<boolean> {
-    const { store, clock } = this.#engine
-    const now = clock.now()
-    const end: End = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS, reason: 'revoked' }
-    const result = await store.call('end', (store) => store.end(end))
-    if (result === 'ended') this.#engine.tellEnd(key, null, 'revoked')
-    return result === 'ended'
+    return (await endSession(this.#engine, { key, user: null, reason: 'revoked' })) === 'ended'
   }
 
   async #unattended(key: string): Promise<OpenSession<Data>> {

@@ -17,6 +17,39 @@ export function lineFieldOf(name: string): string {
   return `${LINK_FIELD}:${name}`
 }
 
+/** The field that holds the {@link Login} of a session, where the store finds the sessions of a user. */
+export const LOGIN_FIELD: string = `${RESERVED_PREFIX}login`
+
+/** Whether a field is not the application's. */
+export function isReserved(name: string): boolean {
+  return name.startsWith(RESERVED_PREFIX)
+}
+
+/** How the user of a session logged in. */
+export interface Login {
+  /** Label of the device. */
+  readonly client: string
+  /** Whether the session is to ask for a seat, since its number for each user is bounded and its token was not presented yet. */
+  readonly needsSeat: boolean
+}
+
+export function encodeLogin({ client, needsSeat }: Login): string {
+  return JSON.stringify([needsSeat ? 1 : 0, client])
+}
+
+/** What a record says of its login. */
+export function loginOf({ fields }: Pick<SessionRecord, 'fields'>): Login {
+  const value = fields.get(LOGIN_FIELD)?.value
+  const parts: unknown = value ? JSON.parse(value) : []
+  const [needsSeat, client = ''] = Array.isArray(parts) ? parts : []
+  return { client: String(client), needsSeat: needsSeat === 1 }
+}
+
+/** {@link Login.needsSeat}, for every request. */
+export function needsSeat({ fields }: Pick<SessionRecord, 'fields'>): boolean {
+  return fields.get(LOGIN_FIELD)?.value?.startsWith('[1') ?? false
+}
+
 /** Who uses the generation of a rotated session. */
 export interface Use {
   readonly generation: number
@@ -41,7 +74,7 @@ export function useOf({ generation }: SessionRecord, field: StoredField | undefi
 
 /** A record without what is not the application's. */
 export function withoutReserved(record: SessionRecord): SessionRecord {
-  if (!record.fields.has(USE_FIELD) && !record.fields.has(LINK_FIELD)) return record
-  const fields = [...record.fields].filter(([name]) => !name.startsWith(RESERVED_PREFIX))
+  if (![USE_FIELD, LOGIN_FIELD, LINK_FIELD].some((name) => record.fields.has(name))) return record
+  const fields = [...record.fields].filter(([name]) => !isReserved(name))
   return { ...record, fields: new Map(fields) }
 }

@@ -2,9 +2,14 @@ import { applyChange } from '../../src/core/change.ts'
 import { isTombstone, takesPlace } from '../../src/core/install.ts'
 import type { SessionRecord } from '../../src/core/record.ts'
 import type { Change, EndResult, Store, StoreDefinition } from '../../src/core/store.ts'
+import type { UserSessions } from '../../src/core/user-sessions.ts'
 
 /** What a test may do around a call of the store: hold it up, lose its answer, or fail instead. */
-export type Around = (call: keyof Store, run: () => Promise<unknown>, change?: Change) => Promise<unknown>
+export type Around = (
+  call: keyof Store | keyof UserSessions,
+  run: () => Promise<unknown>,
+  change?: Change,
+) => Promise<unknown>
 
 /**
  * The core's own rules on a map, shared by every `createSessions` that gets it, so that each is a node of one fleet.

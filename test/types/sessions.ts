@@ -77,7 +77,7 @@ createSessions({ store, secret, idleTimeout: undefined })
 // Events.
 shop.on('ended', ({ key, reason }) => {
   expectType<string>()(key)
-  expectType<'logout' | 'revoked' | 'stolen' | 'dropped' | 'invalid' | 'elsewhere'>()(reason)
+  expectType<'logout' | 'revoked' | 'stolen' | 'dropped' | 'invalid' | 'replaced' | 'refused' | 'elsewhere'>()(reason)
 })
 // @ts-expect-error -- no such event
 shop.on('gone', () => {})

@@ -99,6 +99,12 @@ export class MovingIn<Data extends object> {
     return this.#blank(generation === stored.floor ? { ...opening, isCurrent: true, given: generation } : opening)
   }
 
+  /** Before a session of ours ends that no request has open. */
+  async leave(record: SessionRecord): Promise<void> {
+    const link = linkOf(record)
+    if (link) await this.#engine.store.call('removeOld', () => this.old.remove(link.id))
+  }
+
   async #meet(opening: Opening, header: string): Promise<{ meeting: Meeting | 'superseded'; twin: Twin<Data> }> {
     const { key = '', generation, record } = opening
     const twin = this.twinOf(opening, () => key)

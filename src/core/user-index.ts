@@ -1,0 +1,72 @@
+import { endSession } from './ending.ts'
+import type { Engine } from './engine.ts'
+import { SojournError } from './errors.ts'
+import type { EndReason } from './events.ts'
+import { LOGIN_UNDER_WAY_MS } from './limits.ts'
+import { endOf } from './policy.ts'
+import type { SessionRecord } from './record.ts'
+import type { Store } from './store.ts'
+import type { UserEntry, UserSessions } from './user-sessions.ts'
+
+/** Asks the store for what it knows of users. @throws SojournError `unsupported` */
+export function callUsers<Data extends object, T>(
+  { store }: Engine<Data>,
+  name: keyof UserSessions,
+  ask: (users: UserSessions) => Promise<T>,
+): Promise<T> {
+  return store.call(name, async (store) => ask(usersOf(store)))
+}
+
+function usersOf({ users }: Store): UserSessions {
+  if (users) return users
+  throw new SojournError('unsupported', 501, 'this store cannot find the sessions of a user')
+}
+
+/** What is under a key that is listed for a user. */
+export interface Found {
+  readonly entry: UserEntry
+  /** Where the session is the user's; its time may be over. */
+  readonly record?: SessionRecord
+  readonly isLive: boolean
+}
+
+export async function find<Data extends object>(
+  { store, clock, policy }: Engine<Data>,
+  user: string,
+  entry: UserEntry,
+): Promise<Found> {
+  const record = await store.call('read', (store) => store.read(entry.key, { fresh: true }))
+  if (record?.user !== user) return { entry, isLive: false }
+  return { entry, record, isLive: endOf(policy, record) > clock.now() }
+}
+
+/** Takes keys out of the index, where the store has one. A key that stays though its session has ended harms nobody, so that a failure does not count. */
+export async function leave<Data extends object>(
+  engine: Engine<Data>,
+  user: string,
+  entries: readonly UserEntry[],
+): Promise<void> {
+  if (!engine.hasUserIndex || entries.length === 0) return
+  await callUsers(engine, 'leave', async (users) => users.leave?.(user, entries)).catch(() => {})
+}
+
+/** Those that no login that is under way may be about to make a session of. */
+export function dead<Data extends object>({ clock }: Engine<Data>, found: readonly Found[]): UserEntry[] {
+  const before = clock.now() - LOGIN_UNDER_WAY_MS
+  return found.filter(({ entry, isLive }) => !isLive && entry.at < before).map(({ entry }) => entry)
+}
+
+/** Ends a session that was found, unless a login has changed it since (`kept`). One whose time was over is put away without a word (`dead`). */
+export async function endFound<Data extends object>(
+  engine: Engine<Data>,
+  user: string,
+  { entry: { key }, record, isLive }: Found,
+  reason: EndReason | undefined,
+): Promise<'ended' | 'dead' | 'kept'> {
+  if (!record) return 'dead'
+  await engine.moving?.leave(record)
+  const end = { key, user, reason: isLive ? reason : undefined, generation: record.floor }
+  const result = await endSession(engine, end)
+  if (result === 'superseded') return 'kept'
+  return result === 'ended' && isLive ? 'ended' : 'dead'
+}
