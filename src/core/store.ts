@@ -156,7 +156,7 @@ export interface StoreStats {
 }
 
 export interface ConnectionStats {
-  /** `away`: there is no connection. `silent`: there is one, and no answers. In both, calls are refused at once after a while. */
+  /** `away`: there is no connection. `silent`: there is one, and no answers (in a Cluster, of some master). In both, calls are refused at once after a while. */
   readonly state: 'ready' | 'away' | 'silent' | 'closed'
   /** Calls under way, those included that were given up and may still be answered. */
   readonly calls: number

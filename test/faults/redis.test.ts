@@ -8,7 +8,7 @@ import { Load } from './load.ts'
 import { redisFaults, startRedisFleet } from './redis-fleet.ts'
 
 /** Answers of 503 during a fault, of which the first few had to wait. */
-const REFUSED = 60
+const REFUSED = 40
 const DEADLINE_MS = 300
 /** Requests on their way at once. */
 const WIDTH = 16

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
-import { type Store, StoreTimeoutError, StoreUnavailableError } from '../../src/core/index.ts'
+import { after, before, describe, it } from 'node:test'
+import { StoreTimeoutError, StoreUnavailableError } from '../../src/core/index.ts'
 import { Breaker } from '../../src/stores/redis/breaker.ts'
 import { UNANSWERED_MAX } from '../../src/stores/redis/limits.ts'
+import { slotOf } from '../../src/stores/redis/slot.ts'
 import { needs } from '../support/programs.ts'
+import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.ts'
 import { startRedis } from '../support/redis.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
-import { changeOf, fieldsOf, randomKey } from './changes.ts'
-import { kinds, listening, openRedisStore } from './redis-support.ts'
+import { changeOf, fieldsOf, randomKey, tombstoneOf } from './changes.ts'
+import { kinds, listening, openClusterStore, openRedisStore } from './redis-support.ts'
 
 describe('the breaker', () => {
   it('stays closed as long as some call is answered between those that are not', () => {
@@ -60,7 +62,7 @@ describe('redisStore on a standing connection without answers', { skip: needs('r
       await using opened = await openRedisStore(kind, proxy.port, { deadlineMs: 200, logger })
       const { store } = opened
       redis.pause()
-      await fallSilent(store)
+      await fallSilent(() => store.read(randomKey()))
       let commands = 0
       const sent = proxy.received('up', 'HGETALL').then(() => (commands += 1))
       sent.catch(() => {})
@@ -92,7 +94,7 @@ describe('redisStore on a standing connection without answers', { skip: needs('r
     await using opened = await openRedisStore('a client of ioredis', proxy.port, { deadlineMs: 200, logger })
     const { store } = opened
     proxy.latency(250)
-    await fallSilent(store)
+    await fallSilent(() => store.read(randomKey()))
     const late = proxy.received('down', '+PONG')
     assert.equal(store.stats?.connection?.state, 'silent')
     await late
@@ -121,9 +123,59 @@ describe('redisStore on a standing connection without answers', { skip: needs('r
   })
 })
 
+describe('redisStore on a Cluster of which one master gives no answers', { skip: needs('redis-server') }, () => {
+  let cluster: RedisCluster
+  // So long a time that none of the others takes over, nor finds the Cluster incomplete.
+  before(async () => (cluster = await startRedisCluster({ nodeTimeoutMs: 60_000 })))
+  after(() => cluster.stop())
+
+  /** Keys of sessions on the first master, and on the others. */
+  async function keysOf(): Promise<{ here: string; there: string }> {
+    const [first] = cluster.masters
+    let [here, there] = ['', '']
+    while (here === '' || there === '') {
+      const key = randomKey()
+      if ((await cluster.masterOf(await cluster.slotOf(`sojourn:${key}`))) === first) here = key
+      else there = key
+    }
+    return { here, there }
+  }
+
+  it('finds the slot of any key', async () => {
+    for (const key of ['', 'a', `sojourn:${randomKey()}`, '{shop}:a', 'b{shop}', '{}a', 'a{b', 'a}{b}{c}', 'é🍪']) {
+      assert.equal(slotOf(key), await cluster.slotOf(key), key)
+    }
+  })
+
+  for (const kind of ['a url', 'a client of ioredis'] as const) {
+    it(`refuses at once what is on that one, and serves the rest, with ${kind}`, async () => {
+      const { logger, isBack, lines } = listening()
+      await using opened = await openClusterStore(kind, cluster, { deadlineMs: 300, logger })
+      const { store } = opened
+      const { here, there } = await keysOf()
+      const [first] = cluster.masters
+      assert(first)
+      await store.apply(changeOf(there, { create: true }))
+      first.pause()
+      await fallSilent(() => Promise.all([store.read(here), store.read(there)]))
+      await assert.rejects(store.read(here), {
+        code: 'store_unavailable',
+        message: new RegExp(`:${first.port} gives no`),
+      })
+      assert((await store.read(there))?.key === there)
+      first.resume()
+      await isBack
+      assert.equal((await store.apply(changeOf(here, { create: true }))).outcome, 'applied')
+      assert.deepEqual(lines.map(([level]) => level), ['warn', 'info']) // prettier-ignore
+      await store.end(tombstoneOf(here))
+      await store.end(tombstoneOf(there))
+    })
+  }
+})
+
 /** As many calls without an answer as open the breaker. */
-async function fallSilent(store: Store): Promise<void> {
-  const calls = Array.from({ length: UNANSWERED_MAX }, () => store.read(randomKey()))
+async function fallSilent(read: () => Promise<unknown>): Promise<void> {
+  const calls = Array.from({ length: UNANSWERED_MAX }, read)
   for (const result of await Promise.allSettled(calls)) {
     assert(result.status === 'rejected' && result.reason instanceof StoreTimeoutError, JSON.stringify(result))
   }

@@ -29,6 +29,9 @@ export interface Client {
   /** Sends a command to the master that has this key; without one, to any master. MOVED and ASK are followed. */
   send(key: string | undefined, args: string[]): Promise<unknown>
 
+  /** The address of the master that has this key, as the client knows it now. Default: there is one master. */
+  masterOf?(key: string): string | undefined
+
   /**
    * Sends commands one after another over the connection to the master that has this key, with no other wait in between.
    * Each is answered or fails by itself; a library may still send one of them again over another connection. A MOVED or

@@ -1,6 +1,7 @@
 /** What the store uses of the package `ioredis`, version 6, which is not imported here. */
 
 import type { Client, ClientEvent, ClientState } from './client.ts'
+import { slotOf } from './slot.ts'
 
 interface IoredisBase {
   readonly status: string
@@ -20,6 +21,7 @@ export interface IoredisLike extends IoredisBase {
 /** A client made by `new Cluster()` of the package `ioredis`. */
 export interface IoredisClusterLike extends IoredisBase {
   readonly isCluster: boolean
+  readonly slots: readonly (readonly string[])[]
   duplicate(startupNodes?: never[], options?: object): IoredisClusterLike
 }
 
@@ -38,6 +40,7 @@ export function fromIoredis(client: IoredisLike | IoredisClusterLike): Client {
     get state() {
       return stateOf(client.status)
     },
+    ...(isCluster(client) ? { masterOf: (key: string) => client.slots[slotOf(key)]?.[0] } : {}),
     // It finds the key among the arguments by itself.
     send: (_, [command = '', ...args]) => client.call(command, ...args),
     async sendInRow(_, commands) {

@@ -24,7 +24,8 @@ export class Link {
   readonly #client: Client
   readonly #options: LinkOptions
   readonly #deadlineMs: number
-  readonly #breaker: Breaker
+  /** Of the masters that left a call unanswered, by address; of a single one under no name. */
+  readonly #breakers = new Map<string, Breaker>()
   readonly #onReady = (): void => this.#arrive()
   readonly #onEnd = (): void => this.#away?.refuse()
   readonly #onError = (error?: Error): void => {
@@ -47,22 +48,21 @@ export class Link {
     this.#options = options
     // A little before the deadline of the caller, who would otherwise hear only that it took too long.
     this.#deadlineMs = options.deadlineMs * 0.9
-    this.#breaker = new Breaker({
-      patienceMs: this.#deadlineMs,
-      probe: () => this.#probe(),
-      opened: () => this.#away ?? this.#tellAway(this.#silentError()),
-      closed: () => this.#away ?? this.#options.cameBack(),
-    })
     client.on('ready', this.#onReady)
     client.on('end', this.#onEnd)
     // It also keeps a client that nobody listens to from ending the process when the server dies.
     client.on('error', this.#onError)
   }
 
-  get stats(): ConnectionStats {
+  /** Whether Redis can be used, and if not, why. */
+  get state(): ConnectionStats['state'] {
     const { state } = this.#client
+    return state === 'ready' && this.#silentCount > 0 ? 'silent' : state
+  }
+
+  get stats(): ConnectionStats {
     return {
-      state: state === 'ready' && this.#breaker.isOpen ? 'silent' : state,
+      state: this.state,
       calls: this.#callCount,
       refused: this.#refusedCount,
       outages: this.#outageCount,
@@ -71,7 +71,7 @@ export class Link {
 
   /** Stops listening to the client. */
   detach(): void {
-    this.#breaker.stop()
+    for (const breaker of this.#breakers.values()) breaker.stop()
     this.#away?.refuse()
     this.#away = undefined
     this.#client.off('ready', this.#onReady)
@@ -84,11 +84,8 @@ export class Link {
    * @throws StoreUnavailableError with what to do, StoreTimeoutError when there is a connection and no answer
    */
   send(key: string | undefined, args: string[], script?: Script): Promise<unknown> {
-    const refusal = this.#refusal()
-    if (refusal) {
-      this.#refusedCount += 1
-      return Promise.reject(refusal)
-    }
+    const refusal = this.refusal(key)
+    if (refusal) return Promise.reject(refusal)
     const length = args.reduce((sum, arg) => sum + arg.length, 0)
     this.#callCount += 1
     this.#callLength += length
@@ -98,12 +95,12 @@ export class Link {
         if (call.isOver) return
         call.isOver = true
         reject(this.#lateError())
-        if (this.#client.state === 'ready' && !call.hasWaited) this.#breaker.unanswered()
+        if (this.#client.state === 'ready' && !call.hasWaited) this.#unanswered(key)
       }
       // After a pause of this process its timers come before its sockets, where the answer may be waiting.
       const timer = setTimeout(() => setImmediate(giveUp), this.#deadlineMs)
       const settle = (isAnswer: boolean): void => {
-        if (isAnswer && !call.isOver) this.#breaker.answered()
+        if (isAnswer && !call.isOver) this.#answered(key)
         call.isOver = true
         this.#callCount -= 1
         this.#callLength -= length
@@ -122,8 +119,19 @@ export class Link {
     })
   }
 
-  #refusal(): Error | undefined {
-    if (this.#breaker.isOpen) return this.#silentError()
+  /** Why nothing would be sent now; counted as a call that was refused. */
+  refusal(key: string | undefined): Error | undefined {
+    const refusal = this.#refusal(key)
+    if (refusal) this.#refusedCount += 1
+    return refusal
+  }
+
+  #refusal(key: string | undefined): Error | undefined {
+    if (this.#breakers.size > 0) {
+      const master = this.#masterOf(key)
+      if (this.#breakers.get(master)?.isOpen) return this.#silentError(master)
+    }
+    if (this.#away?.isOver && this.#client.state === 'away') return this.#awayError()
     if (this.#callCount < CALLS_MAX && this.#callLength < CALLS_LENGTH_MAX) return undefined
     return new StoreUnavailableError(`${this.#callCount} calls are waiting for Redis already; it does not keep up`)
   }
@@ -141,7 +149,6 @@ export class Link {
       } catch (error) {
         if (script && command === args && isUnknownScript(error)) command = ['EVAL', script.text, ...args.slice(2)]
         else if (this.#client.kind !== 'server' && isPassing(error)) {
-          call.hasWaited = true
           await sleep(TAKEOVER_PAUSE_MS)
         } else if (isReply(error) || this.#client.state === 'ready') throw error
         else this.#lastError = toCause(error)
@@ -156,16 +163,54 @@ export class Link {
     return this.#leave().back
   }
 
+  /** Masters that give no answers. */
+  get #silentCount(): number {
+    return [...this.#breakers.values()].filter(({ isOpen }) => isOpen).length
+  }
+
+  #masterOf(key: string | undefined): string {
+    return (key === undefined ? undefined : this.#client.masterOf?.(key)) ?? ''
+  }
+
+  #answered(key: string | undefined): void {
+    if (this.#breakers.size === 0) return
+    const master = this.#masterOf(key)
+    if (!this.#breakers.get(master)?.isOpen) this.#breakers.delete(master)
+  }
+
+  #unanswered(key: string | undefined): void {
+    const master = this.#masterOf(key)
+    const breaker = this.#breakers.get(master) ?? this.#breakerOf(master, master === '' ? undefined : key)
+    this.#breakers.set(master, breaker)
+    breaker.unanswered()
+  }
+
+  /** @param key that leads to this master, among several */
+  #breakerOf(master: string, key: string | undefined): Breaker {
+    return new Breaker({
+      patienceMs: this.#deadlineMs,
+      probe: () => this.#probe(key),
+      opened: () => {
+        if (!this.#away && this.#silentCount === 1) this.#tellAway(this.#silentError(master))
+      },
+      closed: () => {
+        this.#breakers.delete(master)
+        if (!this.#away && this.#silentCount === 0) this.#options.cameBack()
+      },
+    })
+  }
+
   /** Whether the server answers. Without a connection it does not. */
-  async #probe(): Promise<boolean> {
+  async #probe(key: string | undefined): Promise<boolean> {
     if (this.#client.state !== 'ready') return false
-    return this.#client.send(undefined, ['PING']).then(() => true, isReply)
+    const isLife = (error: unknown): boolean => isReply(error) && (this.#client.kind === 'server' || !isPassing(error))
+    return this.#client.send(key, key === undefined ? ['PING'] : ['EXISTS', key]).then(() => true, isLife)
   }
 
   #leave(): Away {
     if (this.#away) return this.#away
     this.#away = new Away(this.#deadlineMs, () => this.#awayError())
-    if (!this.#breaker.isOpen) this.#tellAway(this.#awayError())
+    if (this.#silentCount === 0) this.#tellAway(this.#awayError())
     return this.#away
   }
 
@@ -175,7 +220,7 @@ export class Link {
     if (!this.#away) return
     this.#away.end()
     this.#away = undefined
-    if (!this.#breaker.isOpen) this.#options.cameBack()
+    if (this.#silentCount === 0) this.#options.cameBack()
   }
 
   #tellAway(error: Error): void {
@@ -188,9 +233,9 @@ export class Link {
     return new StoreTimeoutError(`Redis did not answer within ${this.#deadlineMs} ms; a change may still be applied`)
   }
 
-  #silentError(): Error {
+  #silentError(master: string): Error {
     return new StoreUnavailableError(
-      `Redis takes commands and answers none within ${this.#deadlineMs} ms; calls are refused until it answers a PING`,
+      `Redis${master && ` at ${master}`} gives no answers within ${this.#deadlineMs} ms; calls are refused until it does`,
     )
   }
 
@@ -212,19 +257,22 @@ class Away {
   readonly back: Promise<void>
   readonly end: () => void
   readonly refuse: () => void
+  /** It has lasted too long. */
+  isOver = false
 
   constructor(patienceMs: number, toError: () => Error) {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     promise.catch(() => {}) // perhaps nobody waits
-    const timer = setTimeout(() => reject(toError()), patienceMs)
     this.back = promise
+    this.refuse = () => {
+      clearTimeout(timer)
+      this.isOver = true
+      reject(toError())
+    }
     this.end = () => {
       clearTimeout(timer)
       resolve()
     }
-    this.refuse = () => {
-      clearTimeout(timer)
-      reject(toError())
-    }
+    const timer = setTimeout(this.refuse, patienceMs)
   }
 }

@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, ClientEvent, ClientState, Duplicate } from './client.ts'
 import { CONNECT_PAUSE_MS } from './limits.ts'
+import { slotOf } from './slot.ts'
 
 interface NodeRedisBase {
   readonly isOpen: boolean
@@ -22,6 +23,7 @@ export interface NodeRedisLike extends NodeRedisBase {
 /** A client made by `createCluster` of the package `redis`. */
 export interface NodeRedisClusterLike extends NodeRedisBase {
   readonly masters: readonly unknown[]
+  readonly slots: readonly { readonly master: { readonly address: string } }[]
   sendCommand(
     key: string | undefined,
     isReadonly: boolean | undefined,
@@ -67,6 +69,7 @@ export function fromNodeRedisCluster(cluster: NodeRedisClusterLike): Client {
     get state() {
       return stateOf(cluster)
     },
+    masterOf: (key) => cluster.slots[slotOf(key)]?.master.address,
     async send(key, args) {
       if (key !== undefined) return cluster.sendCommand(key, false, args, COMMAND_OPTIONS)
       // It would ask every master, and fail where one of them is away.
