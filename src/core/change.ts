@@ -15,7 +15,7 @@ export interface Application {
  *
  * @param record what the store has under `change.key`; `undefined` for none
  * @param ended whether the store has a tombstone under `change.key`
- * @param incarnation of the versions of a session that this change creates
+ * @param incarnation in which the store is now; a record of an earlier one goes on in it
  */
 export function applyChange(
   record: SessionRecord | undefined,
@@ -36,10 +36,15 @@ export function applyChange(
     return overtaken(base, change)
   }
 
-  const version = { incarnation: base.version.incarnation, sequence: base.version.sequence + 1 }
+  const isForked = incarnation > base.version.incarnation
+  const version = {
+    incarnation: isForked ? incarnation : base.version.incarnation,
+    sequence: base.version.sequence + 1,
+  }
   const next: SessionRecord = {
     ...withGenerations(base, change),
     version,
+    ...(isForked ? { forkedFrom: base.version } : {}),
     lastSeenAt: change.unattended ? base.lastSeenAt : Math.max(base.lastSeenAt, change.now),
     expiresAt: change.unattended ? base.expiresAt : Math.max(base.expiresAt, change.expiresAt),
     fields: withFields(base.fields, change.fields, version),

@@ -292,9 +292,15 @@ export class Opener<Data extends object> {
     )
     if (!record && seen) events.emit('stale', { key, seen, stored: null })
     if (!record || endOf(policy, record) <= clock.now()) return undefined
-    if (seen && compareVersions(seen, record.version) > 0) events.emit('stale', { key, seen, stored: record.version })
+    if (seen && isLost(seen, record)) events.emit('stale', { key, seen, stored: record.version })
     return record
   }
+}
+
+/** Whether no history that leads to this record has the version. */
+function isLost(seen: Version, { version, forkedFrom }: SessionRecord): boolean {
+  if (compareVersions(seen, version) > 0) return true
+  return forkedFrom !== undefined && seen.incarnation < version.incarnation && compareVersions(seen, forkedFrom) > 0
 }
 
 function toOpening(presented: Presented, record: SessionRecord, initial: object): Opening {

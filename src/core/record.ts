@@ -23,6 +23,11 @@ export interface SessionRecord {
   /** SHA-256 of the selector, base64url. */
   readonly key: string
   readonly version: Version
+  /**
+   * The last version of the incarnation before the present one, where a store can lose changes (Redis, at a failover). Who
+   * has seen a later one of that incarnation has seen a change that was lost.
+   */
+  readonly forkedFrom?: Version
   readonly generation: number
   readonly pending: boolean
   readonly floor: number

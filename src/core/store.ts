@@ -153,6 +153,8 @@ export interface StoreStats {
   /** Its connection to the server that keeps the sessions. */
   readonly connection?: ConnectionStats
   readonly nearCache?: NearCacheStats
+  /** Changes that waited for a replica of the server that keeps the sessions, and were answered with one that has them or without. */
+  readonly replication?: { readonly confirmed: number; readonly unconfirmed: number }
 }
 
 export interface ConnectionStats {

@@ -192,6 +192,28 @@ suite('hint', () => {
     assert.deepEqual(events.at(-1), ['stale', { key, seen, stored }])
   })
 
+  test('of a version that was lost before the present incarnation began: told, and not of one that was kept', async () => {
+    const { sessions, store, events } = createFleet()
+    const client = await createVisitor(sessions)
+    const record = onlyRecord(store)
+    const { key } = record
+    const stored = { incarnation: 7, sequence: 5 }
+    store.records.set(key, { ...record, version: stored, forkedFrom: { incarnation: 0, sequence: 4 } })
+    for (const hint of ['0.4', '7.5']) {
+      client.cookies.set('__Host-sid-v', hint)
+      await sessions.open(client.request)
+      assert.equal(events.at(-1)?.[0], 'created')
+    }
+    for (const [hint, seen] of [
+      ['0.5', { incarnation: 0, sequence: 5 }],
+      ['3.1', { incarnation: 3, sequence: 1 }],
+    ] as const) {
+      client.cookies.set('__Host-sid-v', hint)
+      await sessions.open(client.request)
+      assert.deepEqual(events.at(-1), ['stale', { key, seen, stored }])
+    }
+  })
+
   test('of a session that the store does not have: told, with nothing stored', async () => {
     const { sessions, store, events } = createFleet()
     const client = await createVisitor(sessions)

@@ -26,9 +26,14 @@ type Step =
 class Model {
   record: SessionRecord | undefined
   isEnded = false
+  readonly #incarnation: number
+
+  constructor(incarnation: number) {
+    this.#incarnation = incarnation
+  }
 
   apply(change: Change): ChangeResult {
-    const { result, record } = applyChange(this.record, this.isEnded, change)
+    const { result, record } = applyChange(this.record, this.isEnded, change, this.#incarnation)
     this.record = record ?? this.record
     return result
   }
@@ -104,14 +109,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: record({ kind: fc.constant('installEnd') }) },
 )
 
-/** Rejects with the seed and the shortest run found in which the store and the rules differ. */
-export async function followsTheRules(store: Store): Promise<void> {
+/**
+ * Rejects with the seed and the shortest run found in which the store and the rules differ.
+ *
+ * @param incarnation in which the store is
+ */
+export async function followsTheRules(store: Store, incarnation = 0): Promise<void> {
   const begin: fc.Arbitrary<Step> = record({ kind: fc.constant('apply'), change: change.map(toCreation) })
   const steps = fc.tuple(fc.option(begin), fc.array(step, { minLength: 1, maxLength: 20 }))
   await fc.assert(
     fc.asyncProperty(steps, async ([first, rest]) => {
       const key = randomKey()
-      const model = new Model()
+      const model = new Model(incarnation)
       for (const each of first ? [first, ...rest] : rest) {
         assert.deepEqual(await run(store, key, each), runModel(model, key, each))
         const record = await store.read(key)

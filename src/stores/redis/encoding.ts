@@ -14,6 +14,7 @@ import type { Version } from '../../token/index.ts'
 
 const MOVING = 'v'
 const META = 'm'
+const FORK = 'f'
 const FIELD_MARK = ':'
 
 /** What is written for the value of a field, and what a stored one says. */
@@ -95,6 +96,7 @@ export function encodeRecord(record: SessionRecord, now: number, toStored: MapVa
     META,
     `${generations} ${startedAt} ${createdAt} ${ends} ${user === null ? '-' : `=${user}`}`,
   ]
+  if (record.forkedFrom) args.push(FORK, encodeVersion(record.forkedFrom))
   for (const [name, { stamp, value }] of record.fields) {
     args.push(FIELD_MARK + name, encodeVersion(stamp) + (value === null ? '' : `=${toStored(name, value)}`))
   }
@@ -117,11 +119,13 @@ export function encodeRewrite(fields: ReadonlyMap<string, StoredField>, toStored
 export function decodeRecord(key: string, reply: unknown, toValue: MapValue): SessionRecord | undefined {
   let moving: string | undefined
   let meta = ''
+  let fork: string | undefined
   const fields = new Map<string, StoredField>()
   const take = (name: string, text: string): void => {
     if (name.startsWith(FIELD_MARK)) fields.set(name.slice(1), decodeField(name.slice(1), text, toValue))
     else if (name === MOVING) moving = text
     else if (name === META) meta = text
+    else if (name === FORK) fork = text
   }
   if (Array.isArray(reply)) {
     for (let index = 0; index + 1 < reply.length; index += 2) take(String(reply[index]), String(reply[index + 1]))
@@ -130,7 +134,7 @@ export function decodeRecord(key: string, reply: unknown, toValue: MapValue): Se
   } else if (typeof reply === 'object' && reply !== null) {
     for (const [name, text] of Object.entries(reply)) take(name, String(text))
   }
-  return moving === undefined ? undefined : toRecord(key, moving, meta, fields)
+  return moving === undefined ? undefined : toRecord(key, { moving, meta, fork, fields })
 }
 
 function unknownReply(reply: unknown): Error {
@@ -139,7 +143,14 @@ function unknownReply(reply: unknown): Error {
   )
 }
 
-function toRecord(key: string, moving: string, meta: string, fields: ReadonlyMap<string, StoredField>): SessionRecord {
+interface Parts {
+  readonly moving: string
+  readonly meta: string
+  readonly fork: string | undefined
+  readonly fields: ReadonlyMap<string, StoredField>
+}
+
+function toRecord(key: string, { moving, meta, fork, fields }: Parts): SessionRecord {
   const end = moving.indexOf(';')
   const [version = '', lastSeenAt, expiresAt] = moving.slice(0, end).split(' ')
   const [generation, pending, floor, startedAt, createdAt, retired = '', ...words] = meta.split(' ')
@@ -148,6 +159,7 @@ function toRecord(key: string, moving: string, meta: string, fields: ReadonlyMap
   return {
     key,
     version: decodeVersion(version),
+    ...(fork === undefined ? {} : { forkedFrom: decodeVersion(fork) }),
     generation: Number(generation),
     pending: pending === '1',
     floor: Number(floor),

@@ -71,11 +71,27 @@ export interface RedisStoreOptions {
    * good any more. Default: none.
    */
   migrateFrom?: OldSessionsDefinition | undefined
+
+  /**
+   * How many replicas every change waits for, by WAIT, before it is answered. Where fewer confirm it in time, or are
+   * connected at all, the call rejects (503), though the change was made and may stay; so have one replica more than this,
+   * or a failover leaves a fleet that answers nothing until another follows. It costs each change two round trips more.
+   *
+   * WAIT narrows the window in which a failover loses what was answered, and is no guarantee: a replica without the change
+   * may be the one that is promoted, and a master that was cut off goes on until it notices. Default: 0; then logins, ends,
+   * rotations and the first uses of their tokens wait for one replica where the server has any, for at most a quarter of
+   * the deadline, and are answered without it after that, with a warning and `stats().replication`.
+   */
+  waitReplicas?: number | undefined
 }
 
 /**
  * Keeps each session in one Redis hash, which it changes by one script call and reads by one HGETALL. Redis drops a
  * session by itself once its time is over; the `maxmemory-policy` must not be one that evicts others.
+ *
+ * After a failover or a restart, which may lose the last changes, versions go on in a new incarnation, so that none is issued
+ * twice; a client that has seen a lost one raises `stale`. Replicas must be of Redis 5 or later, which tell their
+ * replication id.
  *
  * Calls fail with `store_unavailable` while Redis is away, within the deadline of the sessions. A change whose connection
  * broke is sent again within it, and applied once.
@@ -92,20 +108,39 @@ export function redisStore(options: RedisStoreOptions): StoreDefinition {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError('redisStore needs options: redisStore({ url }) or redisStore({ client })')
   }
-  const { client, url, cluster, sentinel, keyPrefix = 'sojourn:', encrypt = false, migrateFrom, ...others } = options
+  const {
+    client,
+    url,
+    cluster,
+    sentinel,
+    keyPrefix = 'sojourn:',
+    encrypt = false,
+    migrateFrom,
+    waitReplicas = 0,
+    ...others
+  } = options
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) {
     throw new TypeError(
-      `redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, cluster, sentinel, keyPrefix, encrypt, migrateFrom`,
+      `redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, cluster, sentinel, keyPrefix, encrypt, migrateFrom, waitReplicas`,
     )
   }
   if (typeof keyPrefix !== 'string') throw new TypeError('keyPrefix is text')
   if (typeof encrypt !== 'boolean' && encrypt !== 'migrate') {
     throw new TypeError("encrypt is true, false or 'migrate'; the key is derived from the secret of the sessions")
   }
+  if (!Number.isSafeInteger(waitReplicas) || waitReplicas < 0) {
+    throw new TypeError('waitReplicas is the number of replicas that every change waits for: 0, 1, …')
+  }
   if (migrateFrom !== undefined && typeof migrateFrom?.open !== 'function') {
     throw new TypeError('migrateFrom is connectRedis({ … }) or fastifySession({ … })')
   }
-  const settings = { source: toSource({ client, url, cluster, sentinel }), keyPrefix, encrypt, migrateFrom }
+  const settings = {
+    source: toSource({ client, url, cluster, sentinel }),
+    keyPrefix,
+    encrypt,
+    migrateFrom,
+    waitReplicas,
+  }
   return { name: 'redis', shared: true, open: (context) => new RedisStore(settings, context) }
 }

@@ -26,3 +26,15 @@ export const TOPOLOGY_PAUSE_MS = 250
 
 /** How often Sentinels are asked for the master, in milliseconds: what they tell by themselves may be lost with a connection. */
 export const SENTINEL_SCAN_MS = 5_000
+
+/** Servers whose incarnation is remembered. One that was forgotten is given a new one, which does no harm. Each stands in the text of a script, which every change of a session runs. */
+export const SERVERS_MAX = 64
+
+/** Servers that may turn up while one change is made, before it is given up. A failover brings one. */
+export const CLAIMS_MAX = 5
+
+/** Part of the deadline for which a login, an end, a rotation or a first use of its successor waits for a replica, where nobody asked to wait longer. */
+export const REPLICA_PATIENCE = 0.25
+
+/** The warning that changes were answered without a replica is logged at most once in so many milliseconds. */
+export const REPLICA_WARNING_PAUSE_MS = 60_000

@@ -12,7 +12,8 @@ import type {
   Tombstone,
 } from '../../core/index.ts'
 import { AtRest, type Encrypt } from './at-rest.ts'
-import type { Duplicate } from './client.ts'
+import type { Client, Duplicate } from './client.ts'
+import { Commands } from './commands.ts'
 import {
   decodeRecord,
   decodeResult,
@@ -26,7 +27,8 @@ import {
 import { Link } from './link.ts'
 import type { OldSessionsDefinition } from './old/old-sessions.ts'
 import { openOwnClient } from './own-client.ts'
-import { applyScript, endScript, installScript, rewriteScript, type Script } from './scripts.ts'
+import { Replicas } from './replicas.ts'
+import { installScript, rewriteScript } from './scripts.ts'
 import type { RedisSource } from './source.ts'
 
 /** Checked options of a store. */
@@ -35,6 +37,7 @@ export interface RedisSettings {
   readonly keyPrefix: string
   readonly encrypt: Encrypt
   readonly migrateFrom: OldSessionsDefinition | undefined
+  readonly waitReplicas: number
 }
 
 /** A store on one Redis. Each call is one command about one key, and each may be sent again. */
@@ -43,6 +46,9 @@ export class RedisStore implements Store {
   readonly #keyPrefix: string
   readonly #context: StoreContext
   readonly #atRest: AtRest
+  readonly #waitReplicas: number
+  readonly #commands: Commands
+  #replicas: Replicas | undefined
   #own: Duplicate | undefined
   #opening: Promise<Link> | undefined
   #link: Link | undefined
@@ -53,7 +59,7 @@ export class RedisStore implements Store {
   /** How long an end is remembered at least. */
   readonly #endMs: number
 
-  constructor({ source, keyPrefix, encrypt, migrateFrom }: RedisSettings, context: StoreContext) {
+  constructor({ source, keyPrefix, encrypt, migrateFrom, waitReplicas }: RedisSettings, context: StoreContext) {
     this.#source = source
     this.#keyPrefix = keyPrefix
     this.#context = context
@@ -62,6 +68,15 @@ export class RedisStore implements Store {
     if (migrateFrom) {
       this.oldSessions = migrateFrom.open(context, (key, args, script) => this.#reach().send(key, [...args], script))
     }
+    this.#waitReplicas = waitReplicas
+    this.#commands = new Commands({
+      keyPrefix,
+      waitReplicas,
+      deadlineMs: context.deadlineMs,
+      logger: context.logger,
+      send: (...command) => this.#reach().send(...command),
+      replicas: () => this.#toReplicas(),
+    })
   }
 
   async ready(): Promise<void> {
@@ -91,25 +106,27 @@ export class RedisStore implements Store {
 
   async apply(change: Change): Promise<ChangeResult> {
     const { key } = change
-    const reply = await this.#run(applyScript, key, encodeChange(change, this.#toStored(key)))
+    const matters = Boolean(change.login ?? change.rotate ?? change.confirm)
+    const reply = await this.#commands.apply(key, encodeChange(change, this.#toStored(key)), matters)
     return decodeResult(change, reply, (name, stored) => this.#atRest.toValue(key, name, stored).value)
   }
 
   async end(end: End): Promise<EndResult> {
     const forgetAt = Math.max(end.forgetAt, end.endedAt + this.#endMs)
-    return decodeEndResult(await this.#run(endScript, end.key, encodeEnd({ ...end, forgetAt })))
+    return decodeEndResult(await this.#commands.end(end.key, encodeEnd({ ...end, forgetAt })))
   }
 
   async install(whole: SessionRecord | Tombstone): Promise<void> {
     if ('endedAt' in whole) await this.end(whole)
     else {
       const args = encodeRecord(whole, this.#context.clock.now(), this.#toStored(whole.key))
-      await this.#run(installScript, whole.key, args)
+      await this.#commands.run(installScript, whole.key, args)
     }
   }
 
   get stats(): StoreStats {
-    return this.#link ? { connection: this.#link.stats } : {}
+    const { replication } = this.#commands
+    return this.#link ? { connection: this.#link.stats, replication } : { replication }
   }
 
   async check(): Promise<void> {
@@ -119,6 +136,7 @@ export class RedisStore implements Store {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#link?.detach()
+    this.#replicas?.close()
     this.#own?.close()
   }
 
@@ -129,12 +147,17 @@ export class RedisStore implements Store {
   /** Brings fields into the form in which they are written now. Where it fails, the next read tries again. */
   #rewrite({ key, fields }: SessionRecord, names: ReadonlySet<string>): void {
     const outdated = new Map([...fields].filter(([name]) => names.has(name)))
-    this.#run(rewriteScript, key, encodeRewrite(outdated, this.#toStored(key))).catch(() => {})
+    this.#commands.run(rewriteScript, key, encodeRewrite(outdated, this.#toStored(key))).catch(() => {})
   }
 
-  #run(script: Script, key: string, args: readonly string[]): Promise<unknown> {
-    const name = this.#keyPrefix + key
-    return this.#reach().send(name, ['EVALSHA', script.sha, '1', name, ...args], script)
+  #toReplicas(): Replicas {
+    const { client } = this.#source as { client?: Client }
+    const base = client ?? this.#own?.client
+    if (!base) throw new StoreUnavailableError('the redis store is not open')
+    return (this.#replicas ??= new Replicas(base, {
+      keyPrefix: this.#keyPrefix,
+      count: Math.max(this.#waitReplicas, 1),
+    }))
   }
 
   #reach(): Link {
