@@ -11,6 +11,8 @@ import { checkArguments } from './arguments.ts'
 import { holdResponse } from './gate.ts'
 import { setHeadersOf } from './head.ts'
 
+const USAGE = 'app.use(session(sessions))'
+
 /** The part of Express's request that `skip` may ask, besides Node's. */
 export interface ExpressRequest extends IncomingMessage {
   /** Without the query, below the router where the middleware stands. */
@@ -52,11 +54,15 @@ export function session<Data extends object>(
   sessions: Sessions<Data>,
   options: ExpressSessionOptions = {},
 ): SessionMiddleware {
-  checkArguments('app.use(session(sessions))', sessions, options, ['skip'])
+  checkArguments(USAGE, sessions, options, ['skip'])
   const { skip } = options
   return (request, response, next) => {
     if (skip?.(request)) {
       next()
+      return
+    }
+    if (typeof response?.once !== 'function') {
+      next(new TypeError(`${USAGE} needs a response; for the request of an upgrade call sessions.open(request)`))
       return
     }
     sessions.open(request).then(

@@ -42,3 +42,10 @@ test('node: a handler that is missing, or stands before the sessions, is a TypeE
   assert.throws(() => withSession(createTestSessions(), undefined as never), { name: 'TypeError', message: /handler/ })
   assert.throws(() => withSession((() => {}) as never, createTestSessions() as never), { name: 'TypeError' })
 })
+
+test('express: without a response, as for an upgrade, it says what to do, and the process goes on', () => {
+  const told: unknown[] = []
+  const request = { headers: {} } as never
+  expressSession(createTestSessions())(request, {} as never, (error) => told.push(error))
+  assert.match(String(told[0]), /TypeError: .*sessions\.open\(request\)/)
+})

@@ -39,6 +39,8 @@ export interface CompatSessionOptions<Data extends object> extends ExpressSessio
  * session stays ended, the response waits for the session, a `Date` stays one, and what cannot be kept exactly is
  * refused. `req.session.id` is no credential. Nothing of `req.session.cookie` can be set.
  *
+ * As there, an upgrade may be given its session by `session(request, {}, next)`; what changes then is written by `save()`.
+ *
  * An error goes to the callback; without one, to the application's error handlers, as does what a callback throws.
  *
  * @example
@@ -67,6 +69,8 @@ export function session<Data extends object>(
     }
     begin().then(
       (visit) => {
+        // `session(request, {}, next)` is how an upgrade to a WebSocket is given its `req.session`: there is no response.
+        if (typeof response.once !== 'function') return next()
         response.once('close', () => sessions.finish(visit.session))
         holdResponse(response, { isSettled: () => visit.isSettled(), commit: () => visit.commit(), failed: next })
         next()
