@@ -8,14 +8,12 @@ import { compareVersions, type Version } from '../../src/token/index.ts'
 import { Client } from '../core/fleet.ts'
 import { needs } from '../support/programs.ts'
 import { startRedisCluster } from '../support/redis-cluster.ts'
-import { askRedis, startRedis, untilAnswer, type Redis } from '../support/redis.ts'
+import { QUICK, startReplica } from '../support/redis-replica.ts'
+import { askRedis, startRedis, untilAnswer } from '../support/redis.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { changeOf, fieldsOf, randomKey } from './changes.ts'
 import { followsTheRules } from './differential.ts'
 import { openClusterStore, openRedisStore } from './redis-support.ts'
-
-/** A replica is given what it lacks at once. */
-const QUICK = ['--repl-diskless-sync-delay', '0']
 
 const FIRST = { incarnation: 0, sequence: 1 }
 
@@ -191,31 +189,6 @@ async function startPair(): Promise<Pair> {
       await proxy.close()
       await master.stop()
       await replica[Symbol.asyncDispose]()
-    },
-  }
-}
-
-interface Replica extends AsyncDisposable {
-  readonly port: number
-  /** It has all that was changed so far, and hears of nothing from now on. */
-  hearNoMore(): Promise<void>
-}
-
-async function startReplica(master: Redis): Promise<Replica> {
-  const link = await startTcpProxy({ to: { port: master.port } })
-  const replica = await startRedis({ args: [...QUICK, '--replicaof', '127.0.0.1', `${link.port}`] })
-  const { port } = replica
-  await untilAnswer(port, ['INFO', 'replication'], /master_link_status:up/)
-  return {
-    port,
-    async hearNoMore() {
-      const offset = /master_repl_offset:(\d+)/.exec(String(await askRedis(master.port, 'INFO', 'replication')))?.[1]
-      await untilAnswer(port, ['INFO', 'replication'], new RegExp(`slave_repl_offset:${offset}\\b`))
-      link.blackHole('down')
-    },
-    async [Symbol.asyncDispose]() {
-      await link.close()
-      await replica.stop()
     },
   }
 }

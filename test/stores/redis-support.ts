@@ -43,18 +43,19 @@ export async function openRedisStore(
   kind: Kind,
   port: number,
   parts: Partial<StoreContext> = {},
+  options: Omit<RedisStoreOptions, 'client' | 'url'> = {},
 ): Promise<OpenRedisStore> {
   const url = `redis://127.0.0.1:${port}`
-  if (kind === 'a url') return ready(makeRedisStore({ url }, parts), () => {})
+  if (kind === 'a url') return ready(makeRedisStore({ ...options, url }, parts), () => {})
   if (kind === 'a client of redis') {
     // Without a listener of its own, as an application may have forgotten it.
     const client = createClient({ url, pingInterval: 0 })
     await client.connect()
-    return ready(makeRedisStore({ client }, parts), () => client.destroy())
+    return ready(makeRedisStore({ ...options, client }, parts), () => client.destroy())
   }
   const client = new Ioredis(port)
   await once(client, 'ready')
-  return ready(makeRedisStore({ client }, parts), () => client.disconnect())
+  return ready(makeRedisStore({ ...options, client }, parts), () => client.disconnect())
 }
 
 export async function openClusterStore(
