@@ -3,6 +3,7 @@ import { needs } from '../support/programs.ts'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.ts'
 import { type RedisSentinel, startRedisSentinel } from '../support/redis-sentinel.ts'
 import { storeContract } from './contract.ts'
+import { usersContract } from './users-contract.ts'
 import { kinds, openClusterStore, openSentinelStore } from './redis-support.ts'
 
 describe('redisStore on a Cluster', { skip: needs('redis-server') }, () => {
@@ -10,7 +11,10 @@ describe('redisStore on a Cluster', { skip: needs('redis-server') }, () => {
   before(async () => (cluster = await startRedisCluster()))
   after(() => cluster.stop())
 
-  for (const kind of kinds) storeContract(`redisStore with ${kind}`, () => openClusterStore(kind, cluster))
+  for (const kind of kinds) {
+    storeContract(`redisStore with ${kind}`, () => openClusterStore(kind, cluster))
+    usersContract(`redisStore with ${kind}`, () => openClusterStore(kind, cluster), 'own index')
+  }
 })
 
 describe('redisStore behind Sentinels', { skip: needs('redis-server') }, () => {

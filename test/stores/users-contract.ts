@@ -126,7 +126,7 @@ export function usersContract(name: string, open: () => Promise<OpenStore>, inde
         const [user, other] = [randomUUID(), randomUUID()]
         const login = await loggedIn(user)
         const moved = await loggedIn(other, now, login.key)
-        await users.leave?.(user, [login])
+        await users.leave?.(user, [{ ...login, at: login.at + 1 }])
         assert.deepEqual(keysOf(await listed(other)), [moved.key])
         assert.deepEqual(await listed(user), [])
       })

@@ -12,7 +12,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   NOAUTH: 'it asks for a password; put it into the url or the client',
   WRONGPASS: 'the user name or the password is wrong',
   NOPERM:
-    'the user lacks a right; it needs HGETALL, HMGET, HSET, DEL, PEXPIRE, PERSIST, EVALSHA, EVAL and PING on the keys with keyPrefix',
+    'the user lacks a right; it needs HGETALL, HMGET, HSET, DEL, PEXPIRE, PTTL, PERSIST, GET, SET, ZADD, ZREM, ZSCORE, ZCARD, ZRANGE, ZRANGEBYSCORE, ZREVRANGEBYSCORE, EVALSHA, EVAL and PING on the keys with keyPrefix',
   WRONGTYPE: 'another application keeps something else under this key; give redisStore a keyPrefix of its own',
   MOVED: 'it is a node of a Cluster; give redisStore({ cluster }) or a client of the Cluster',
   ASK: 'it is a node of a Cluster; give redisStore({ cluster }) or a client of the Cluster',

@@ -38,3 +38,6 @@ export const REPLICA_PATIENCE = 0.25
 
 /** The warning that changes were answered without a replica is logged at most once in so many milliseconds. */
 export const REPLICA_WARNING_PAUSE_MS = 60_000
+
+/** Entries of a user from before the longest life of a session that one login removes: more than it adds, and few enough to block nobody. */
+export const PRUNED_MAX = 100

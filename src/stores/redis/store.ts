@@ -25,11 +25,13 @@ import {
   type MapValue,
 } from './encoding.ts'
 import { Link } from './link.ts'
+import { warnOfEviction } from './eviction.ts'
 import type { OldSessionsDefinition } from './old/old-sessions.ts'
 import { openOwnClient } from './own-client.ts'
 import { Replicas } from './replicas.ts'
 import { installScript, rewriteScript } from './scripts.ts'
 import type { RedisSource } from './source.ts'
+import { RedisUsers } from './users.ts'
 
 /** Checked options of a store. */
 export interface RedisSettings {
@@ -56,6 +58,7 @@ export class RedisStore implements Store {
   #isClosed = false
 
   readonly oldSessions?: OldSessions
+  readonly users: RedisUsers
   /** How long an end is remembered at least. */
   readonly #endMs: number
 
@@ -65,6 +68,7 @@ export class RedisStore implements Store {
     this.#context = context
     this.#atRest = new AtRest(context.keyRing, encrypt)
     this.#endMs = migrateFrom?.lifeMs ?? 0
+    this.users = new RedisUsers(keyPrefix, context, (key, args, script) => this.#reach().send(key, args, script))
     if (migrateFrom) {
       this.oldSessions = migrateFrom.open(context, (key, args, script) => this.#reach().send(key, [...args], script))
     }
@@ -88,6 +92,7 @@ export class RedisStore implements Store {
       throw error
     }
     await this.check()
+    if (!this.#isServing) await warnOfEviction((args) => this.#reach().send(undefined, args), this.#context.logger)
     this.#isServing = true
   }
 
@@ -119,6 +124,8 @@ export class RedisStore implements Store {
   async install(whole: SessionRecord | Tombstone): Promise<void> {
     if ('endedAt' in whole) await this.end(whole)
     else {
+      const { key, user, startedAt } = whole
+      if (user !== null) await this.users.enter({ user, key, at: startedAt })
       const args = encodeRecord(whole, this.#context.clock.now(), this.#toStored(whole.key))
       await this.#commands.run(installScript, whole.key, args)
     }
