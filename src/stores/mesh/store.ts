@@ -21,7 +21,7 @@ import { holdersOf } from './protocol/placement.ts'
 import { cannotListen, closedError, unexpected } from './failure.ts'
 import { isUserRecord } from './protocol/user-record.ts'
 import { EncodedRecords } from './records.ts'
-import { UserSearch } from './users/search.ts'
+import { PeerRefusals } from './refusals.ts'
 import { MeshUsers, NEWEST } from './users/users.ts'
 import { type PeersOption, type PeersWatch, watchPeers } from './wire/peers.ts'
 import { findOwnAddress } from './wire/own-address.ts'
@@ -32,8 +32,6 @@ import { DEFAULT_PORT, type MeshPeers, type MeshPolicy } from './policy.ts'
 const TICK_EVERY_MS = 50
 /** A node tries to come into a view for so long before `ready` gives up; longer than a fleet needs to notice a node that is gone. */
 const READY_MS = 10_000
-/** What a peer refused is believed for so long; it is dialed again at least every second. */
-const REFUSED_MS = 5_000
 /** A node that leaves waits so long for the others to take over what it holds, where `close` gives no other time. */
 const LEAVE_MS = 8_000
 
@@ -55,7 +53,6 @@ interface Running {
 /** A node of the mesh as a store: the state machine with a clock, a timer and connections. */
 export class MeshStore implements Store {
   readonly users: MeshUsers
-  readonly #search: UserSearch
   readonly #context: StoreContext
   readonly #policy: MeshPolicy
   #records: EncodedRecords
@@ -65,8 +62,7 @@ export class MeshStore implements Store {
   #node: MeshNode | undefined
   #transport: Transport | undefined
   #peers: PeersWatch | undefined
-  /** The last of each kind that a peer was the reason of. */
-  readonly #refusals = new Map<PeerRefusal['code'], { readonly reason: string; readonly atMs: number }>()
+  readonly #refusals = new PeerRefusals()
   #closing: Promise<void> | undefined
   #request = 0
   #hops = 0
@@ -80,19 +76,16 @@ export class MeshStore implements Store {
     this.#policy = policy
     this.#records = this.#createRecords()
     this.#self = this.#createSelf()
-    this.#search = new UserSearch({
+    this.users = new MeshUsers({
       self: () => this.#self.id,
       records: () => this.#records,
       whereabouts: () => this.#node?.whereabouts,
       isServing: () => this.#isServing,
       send: (to, message) => void this.#transport?.send(to, message),
       minorOf: (peer) => this.#transport?.minorOf(peer),
-      deadlineMs: context.deadlineMs * PATIENCE,
-    })
-    this.users = new MeshUsers({
       read: (key, atLeast) => this.#read(key, atLeast),
       apply: (change) => this.apply(change),
-      find: (user) => this.#search.find(user),
+      deadlineMs: context.deadlineMs * PATIENCE,
       absoluteTimeoutMs: context.absoluteTimeoutMs,
       now: () => context.clock.now(),
     })
@@ -140,7 +133,7 @@ export class MeshStore implements Store {
       onConnected: (peer) => hear((node, now) => node.connected(now, peer)),
       onDisconnected: (peer, refused) => hear((node, now) => node.disconnected(now, peer, refused)),
       onMessage: (peer, message) => {
-        if (message.type === 'findUser' || message.type === 'foundUser') this.#search.receive(peer, message)
+        if (message.type === 'findUser' || message.type === 'foundUser') this.users.receive(peer, message)
         else hear((node, now) => node.receive(now, peer, message))
       },
       onRefused: (refusal) => this.#refused(refusal, addresses),
@@ -173,9 +166,7 @@ export class MeshStore implements Store {
   }
 
   #refused(refusal: PeerRefusal, addresses: readonly string[]): void {
-    // Strangers may knock at this node's port as they like; who does not open its own door to it is a peer.
-    const isPeer = refusal.code === 'clock' || refusal.code === 'version' || addresses.includes(refusal.address)
-    if (isPeer) this.#refusals.set(refusal.code, { reason: refusal.reason, atMs: performance.now() })
+    this.#refusals.add(refusal, addresses)
     this.#context.raise('peerRefused', refusal)
   }
 
@@ -185,8 +176,7 @@ export class MeshStore implements Store {
       onPartition === 'majority'
         ? `; with onPartition 'majority' more than half of ${expectedNodes} nodes must run`
         : ''
-    const refusals = [...this.#refusals.values()].map(({ reason }) => reason).join('; ')
-    const why = refusals || 'are the peers reachable, and do they have the same secret?'
+    const why = this.#refusals.reasons || 'are the peers reachable, and do they have the same secret?'
     return new StoreUnavailableError(
       `the mesh found no view within ${READY_MS} ms: ${why} ` +
         `Not reached: ${this.#transport?.unreached().join(', ') || 'none'}${needs}`,
@@ -282,13 +272,13 @@ export class MeshStore implements Store {
    */
   get #isRefused(): boolean {
     const isAlone = this.#node?.view.members.length === 0 && this.#transport?.peers().length === 0
-    return isAlone && [...this.#refusals.values()].some(({ atMs }) => performance.now() - atMs < REFUSED_MS)
+    return isAlone && this.#refusals.areRecent
   }
 
   #tick(node: MeshNode): void {
     if (this.#isRefused) return
     this.#carryOut(node.tick(performance.now()))
-    if (!this.#closing) this.#search.tick()
+    if (!this.#closing) this.users.tick()
     this.#records.clean(this.#context.clock.now())
   }
 

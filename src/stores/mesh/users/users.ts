@@ -11,9 +11,12 @@ import {
   type UserSessions,
 } from '../../../core/index.ts'
 import type { Version } from '../../../token/index.ts'
+import type { NodeId } from '../protocol/messages.ts'
 import { NO_USER } from '../protocol/user-record.ts'
 import { RACES_MAX } from './limits.ts'
 import { Listings } from './listings.ts'
+import type { UserMessage } from './messages.ts'
+import { type SearchOptions, UserSearch } from './search.ts'
 
 const EPOCH = 'epoch'
 const SEATS = 'seats'
@@ -24,11 +27,9 @@ const GENERATION = 1
 /** Newer than any: only the owner answers a read that asks for it. */
 export const NEWEST: Version = { incarnation: Number.MAX_SAFE_INTEGER, sequence: Number.MAX_SAFE_INTEGER }
 
-export interface MeshUsersOptions {
+export interface MeshUsersOptions extends SearchOptions {
   read(key: string, atLeast: Version): Promise<SessionRecord | undefined>
   apply(change: Change): Promise<ChangeResult>
-  /** The keys of a user's sessions, as `UserSearch.find` finds them. */
-  find(user: string): AsyncGenerator<readonly UserEntry[], void>
   readonly absoluteTimeoutMs: number
   /** Wall clock, milliseconds since 1970. */
   now(): number
@@ -48,13 +49,25 @@ interface Known {
  */
 export class MeshUsers implements UserSessions {
   readonly #options: MeshUsersOptions
+  readonly #search: UserSearch
   readonly #listings: Listings
   readonly #slot = randomBytes(9).toString('base64url')
   #operations = 0
 
   constructor(options: MeshUsersOptions) {
     this.#options = options
-    this.#listings = new Listings((user) => options.find(user))
+    this.#search = new UserSearch(options)
+    this.#listings = new Listings((user) => this.#search.find(user))
+  }
+
+  /** Takes what another node says of users. */
+  receive(from: NodeId, message: UserMessage): void {
+    this.#search.receive(from, message)
+  }
+
+  /** Called from time to time. */
+  tick(): void {
+    this.#search.tick()
   }
 
   async enter({ user }: UserLogin): Promise<string> {
