@@ -52,8 +52,9 @@ export interface UserSessions {
   advance(user: string): Promise<void>
 
   /**
-   * Keys of the user, newest first. What is entered meanwhile may be missed; what was there before is not, unless it
-   * is settled anew or leaves.
+   * Keys of the user, newest first; a store that finds them by their records gathers some thousand at a time, and gives
+   * those newest first. What is entered meanwhile may be missed; what was there before is not, unless it is settled anew or
+   * leaves.
    *
    * @param options.after `next` of the part before; default: the beginning
    */
