@@ -72,7 +72,11 @@ export function session<Data extends object>(
         // `session(request, {}, next)` is how an upgrade to a WebSocket is given its `req.session`: there is no response.
         if (typeof response.once !== 'function') return next()
         response.once('close', () => sessions.finish(visit.session))
-        holdResponse(response, { isSettled: () => visit.isSettled(), commit: () => visit.commit(), failed: next })
+        holdResponse(response, {
+          isSettled: () => visit.isSettled(),
+          commit: () => visit.commit(response.statusCode >= 400),
+          failed: next,
+        })
         next()
       },
       (error: unknown) => {

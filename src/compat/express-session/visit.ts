@@ -31,6 +31,8 @@ export class Visit<Data extends object> implements Handle {
   #waiting = 0
   #isEnded = false
   #isCommitted = false
+  /** The last that failed was told to a callback. */
+  #isTold = false
   /** What failed with nobody to tell. */
   #failure: { readonly error: unknown } | undefined
   /** Whom the data named when they were read or written. */
@@ -86,16 +88,29 @@ export class Visit<Data extends object> implements Handle {
     return this.#isCommitted
   }
 
-  /** Brings the store up to what the handlers left in `req.session`. */
-  commit(): Promise<HeaderLine[]> {
+  /**
+   * Brings the store up to what the handlers left in `req.session`.
+   *
+   * @param isRefusal whether the response is an error: then what failed already, and was told, is no second one
+   */
+  commit(isRefusal: boolean): Promise<HeaderLine[]> {
     return this.#inTurn(async () => {
       this.#isCommitted = true
-      if (this.#failure) throw this.#failure.error
-      if (this.#isInPlace) await this.#agree()
-      else if (!this.#isEnded) await this.#end()
-      if (this.#superseded) throw this.#superseded
-      return this.#surroundings.sessions.commit(this.session)
+      try {
+        return await this.#commit()
+      } catch (error) {
+        if (this.#isTold && isRefusal) return []
+        throw error
+      }
     })
+  }
+
+  async #commit(): Promise<HeaderLine[]> {
+    if (this.#failure) throw this.#failure.error
+    if (this.#isInPlace) await this.#agree()
+    else if (!this.#isEnded) await this.#end()
+    if (this.#superseded) throw this.#superseded
+    return this.#surroundings.sessions.commit(this.session)
   }
 
   /** Whether the application has `req.session` where it was put. */
@@ -201,8 +216,12 @@ export class Visit<Data extends object> implements Handle {
   #queue(task: () => Promise<void>, callback: Callback | undefined): void {
     checkCallback(callback)
     this.#inTurn(task).then(
-      () => this.#tell(callback),
+      () => {
+        this.#isTold = false
+        this.#tell(callback)
+      },
       (error: unknown) => {
+        this.#isTold = Boolean(callback)
         if (callback) this.#tell(callback, error)
         else if (this.#isCommitted) this.#surroundings.next(error)
         else this.#failure ??= { error }

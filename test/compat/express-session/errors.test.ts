@@ -45,6 +45,7 @@ suite('what fails is told', () => {
             })
           },
         },
+        {},
         { store },
       )
       const visitor = await visitorOf(app)
@@ -64,6 +65,7 @@ suite('what fails is told', () => {
             res.json({ sent: true })
           },
         },
+        {},
         { store },
       )
       const visitor = await visitorOf(app)
@@ -73,6 +75,36 @@ suite('what fails is told', () => {
       assert.deepEqual((await app.show(visitor)).data, { views: 1 })
     })
   }
+
+  test('save: an application that answers it with an error of its own is heard; one that does not look is not', async () => {
+    const store = createTestStore()
+    await using app = await stage(
+      {
+        ...views,
+        '/told': (at, _res, _req, next) => {
+          at['more'] = 1
+          fail(store, 'apply')
+          at.save(next)
+        },
+        '/ignored': (at, res) => {
+          at['more'] = 1
+          fail(store, 'apply')
+          at.save(() => res.redirect('/show'))
+        },
+      },
+      {},
+      { store },
+    )
+    const visitor = await visitorOf(app)
+    for (const path of ['/told', '/ignored']) {
+      app.errors.length = 0
+      const { status, body, cookies } = await app.ask(visitor, path)
+      assert.deepEqual([status, body, cookies], [503, { error: 'store_unavailable' }, []], path)
+      assert.equal(app.errors.length, 1)
+      store.before = undefined
+    }
+    assert.deepEqual((await app.show(visitor)).data, { views: 1 })
+  })
 
   test('a callback that throws or rejects: to the error handlers, and the process goes on', async () => {
     await using app = await stage({
@@ -120,7 +152,7 @@ suite('what fails is told', () => {
 
   test('a store that is away when the request comes: 503, before any handler', async () => {
     const store = createTestStore()
-    await using app = await stage(views, { store })
+    await using app = await stage(views, {}, { store })
     const visitor = await visitorOf(app)
     fail(store, 'read')
     assert.equal((await app.ask(visitor, '/views')).status, 503)

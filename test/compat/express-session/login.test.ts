@@ -207,6 +207,38 @@ suite('who is logged in is read from the data', () => {
   })
 })
 
+suite('the sessions of a user', () => {
+  const routes: Parameters<typeof stage>[0] = {
+    '/login': (at, res, req, next) => {
+      at.regenerate(() => {
+        login(shown(req), 'ada')
+        shown(req).save((error) => (error ? next(error) : res.json({})))
+      })
+    },
+  }
+
+  test('are listed with their devices, and end together', async () => {
+    await using app = await stage(routes, { user })
+    const visitors = [await visitorWith(app.ask, '/login'), await visitorWith(app.ask, '/login')]
+    for (const visitor of visitors) await app.show(visitor)
+    const clients: string[] = []
+    for await (const { client } of app.sessions.list('ada')) clients.push(client)
+    assert.deepEqual(clients, ['127.0.0.1 node', '127.0.0.1 node'])
+    await app.sessions.revokeUser('ada')
+    for (const visitor of visitors) assert.deepEqual(await app.show(visitor), { data: {}, user: null })
+  })
+
+  test('are as many as maxSessionsPerUser allows: who is refused is told so and is not logged in', async () => {
+    await using app = await stage(routes, { user }, { maxSessionsPerUser: { max: 1, policy: 'refuse' } })
+    const first = await visitorWith(app.ask, '/login')
+    assert.equal((await app.show(first)).user, 'ada')
+    const second = createVisitor()
+    const { status, body, cookies } = await app.ask(second, '/login')
+    assert.deepEqual([status, body, cookies], [409, { error: 'too_many_sessions' }, []])
+    assert.deepEqual(await app.show(second), { data: {}, user: null })
+  })
+})
+
 /** A slow request that regenerates when another of its session has logged bob in. */
 const overtaken = (pass: () => Promise<void>, change: (session: Record<string, unknown>) => void) =>
   ({

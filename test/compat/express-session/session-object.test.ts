@@ -225,6 +225,7 @@ suite('req.session', () => {
           session.regenerate(() => res.json({ views: shown(req)['views'] }))
         },
       },
+      {},
       { initial: () => ({ views: 0 }) },
     )
     assert.deepEqual((await app.ask(createVisitor(), '/')).body, { views: 0 })

@@ -4,7 +4,7 @@ import { EventEmitter, once } from 'node:events'
 
 import type { Request, RequestHandler, Response } from 'express'
 import { session, type CompatSessionOptions, type RequestSession } from '../../../src/compat/express-session/index.ts'
-import type { StoreDefinition } from '../../../src/core/index.ts'
+import type { SessionsOptions } from '../../../src/core/index.ts'
 import { createTestSessions, type TestSessions } from '../../../src/testing/index.ts'
 import type { Visitor } from '../../support/jar.ts'
 import { answerError, dataOf, express5, type Fields, type Server, serve, shown } from './app.ts'
@@ -35,13 +35,10 @@ export interface Answer {
 
 export async function stage(
   routes: Readonly<Record<string, Route>>,
-  {
-    store,
-    initial,
-    ...options
-  }: CompatSessionOptions<Fields> & { store?: StoreDefinition; initial?: () => Fields } = {},
+  options: CompatSessionOptions<Fields> = {},
+  ofSessions: Partial<Pick<SessionsOptions<Fields>, 'store' | 'initial' | 'maxSessionsPerUser'>> = {},
 ): Promise<Stage> {
-  const sessions = createTestSessions<Fields>({ ...(store ? { store } : {}), ...(initial ? { initial } : {}) })
+  const sessions = createTestSessions<Fields>(ofSessions)
   const errors: unknown[] = []
   const told = new EventEmitter().on('error', () => {})
   const app = express5()
