@@ -62,27 +62,29 @@ export async function openClusterStore(
   kind: Kind,
   { urls }: Pick<RedisCluster, 'urls'>,
   parts: Partial<StoreContext> = {},
+  options: Omit<RedisStoreOptions, 'client' | 'url'> = {},
 ): Promise<OpenRedisStore> {
-  if (kind === 'a url') return ready(makeRedisStore({ cluster: { nodes: urls } }, parts), () => {})
+  if (kind === 'a url') return ready(makeRedisStore({ ...options, cluster: { nodes: urls } }, parts), () => {})
   if (kind === 'a client of redis') {
     const client = createCluster({
       rootNodes: urls.map((url) => ({ url })),
       topologyRefreshOnReconnectionAttemptStrategy: 250,
     })
     await client.on('error', () => {}).connect()
-    return ready(makeRedisStore({ client }, parts), () => client.destroy())
+    return ready(makeRedisStore({ ...options, client }, parts), () => client.destroy())
   }
   const client = new Cluster(urls)
   await once(client, 'ready')
-  return ready(makeRedisStore({ client }, parts), () => client.disconnect())
+  return ready(makeRedisStore({ ...options, client }, parts), () => client.disconnect())
 }
 
 export async function openSentinelStore(
   kind: Kind,
   { name, nodes }: Pick<RedisSentinel, 'name' | 'nodes'>,
   parts: Partial<StoreContext> = {},
+  options: Omit<RedisStoreOptions, 'client' | 'url'> = {},
 ): Promise<OpenRedisStore> {
-  if (kind === 'a url') return ready(makeRedisStore({ sentinel: { name, nodes } }, parts), () => {})
+  if (kind === 'a url') return ready(makeRedisStore({ ...options, sentinel: { name, nodes } }, parts), () => {})
   const sentinels = nodes.map((node) => {
     const [host = '', port] = node.split(':')
     return { host, port: Number(port) }
@@ -90,12 +92,12 @@ export async function openSentinelStore(
   if (kind === 'a client of redis') {
     const client = createSentinel({ name, sentinelRootNodes: sentinels, reserveClient: true })
     await client.on('error', () => {}).connect()
-    return ready(makeRedisStore({ client }, parts), () => void client.destroy())
+    return ready(makeRedisStore({ ...options, client }, parts), () => void client.destroy())
   }
   const client = new Ioredis({ name, sentinels, maxRetriesPerRequest: 1 })
   client.on('error', () => {})
   await once(client, 'ready')
-  return ready(makeRedisStore({ client }, parts), () => client.disconnect())
+  return ready(makeRedisStore({ ...options, client }, parts), () => client.disconnect())
 }
 
 async function ready(store: Store, closeClient: () => void): Promise<OpenRedisStore> {
