@@ -40,11 +40,11 @@ describe('redisStore while servers take over from each other', { skip: needs('re
     const [master] = cluster.masters
     assert(master)
     await assertSurvives(opened.all, {
-      async kill() {
+      async begin() {
         await master.kill()
         await cluster.untilFailedOver(master)
       },
-      restart: () => master.restart(),
+      end: () => master.restart(),
     })
   })
 
@@ -53,25 +53,27 @@ describe('redisStore while servers take over from each other', { skip: needs('re
     await using opened = await openAll((kind) => openSentinelStore(kind, sentinel, {}, { waitReplicas: 1 }))
     const master = await sentinel.master()
     await assertSurvives(opened.all, {
-      async kill() {
+      async begin() {
         await master.kill()
         await sentinel.untilFailedOver(master)
       },
-      restart: () => master.restart(),
+      end: () => master.restart(),
     })
   })
 })
 
-async function assertSurvives(
-  all: readonly Visitors[],
-  { kill, restart }: { kill(): Promise<void>; restart(): Promise<void> },
-): Promise<void> {
+interface Outage {
+  begin(): Promise<void>
+  end(): Promise<void>
+}
+
+async function assertSurvives(all: readonly Visitors[], outage: Outage): Promise<void> {
   for (const visitors of all) await visitors.open()
   for (const visitors of all) visitors.run()
   for (const visitors of all) await visitors.progress(5)
-  await kill()
+  await outage.begin()
   // The one that took over has no replica until the other is back.
-  await restart()
+  await outage.end()
   for (const visitors of all) await visitors.progress(5)
   for (const visitors of all) {
     await visitors.stop()
