@@ -170,17 +170,19 @@ export class OpenSession<Data extends object> implements Session<Data> {
   async follow(user: string | null): Promise<boolean> {
     return this.#turn(async () => {
       if (this.#life.kind !== 'live' || user === this.user) return true
-      if (user !== null && isUser(user)) return this.#loginLive(user, this.#entrance(user))
-      const data = this.#fields.toObject()
       try {
+        if (user !== null) return await this.#loginLive(user, this.#entrance(user))
+        const data = this.#fields.toObject()
         await this.#end('logout')
+        for (const [name, value] of Object.entries(data)) this.#fields.set(name, value)
+        await this.#create()
+        return true
       } catch (error) {
         if (error instanceof SessionSupersededError) return false
-        throw error
+        if (!(error instanceof SojournError) || error.status === 503) throw error
+        this.#engine.moving?.troubles.tell('unfit', error)
+        return true
       }
-      for (const [name, value] of Object.entries(data)) this.#fields.set(name, value)
-      await this.#create()
-      return true
     })
   }
 

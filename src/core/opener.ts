@@ -205,7 +205,7 @@ export class Opener<Data extends object> {
     const { record, generation } = opening
     if (!record || user === null || generation === undefined) return opening
     if (!(await takeSeat(this.#engine, { user, key, at: startedAt }))) {
-      await endSession(this.#engine, { key, user, reason: 'refused', generation })
+      await endSession(this.#engine, { key, user, record: stored, reason: 'refused', generation })
       return this.#blankFor(presented)
     }
     const now = this.#engine.clock.now()
@@ -213,7 +213,7 @@ export class Opener<Data extends object> {
     const parts = { generation, fields: new Map([[LOGIN_FIELD, login]]) }
     const result = await this.#apply(presented, record, now, parts)
     if (result.outcome !== 'applied') return this.#lost(presented, result)
-    return { ...opening, record: { ...record, version: result.version, lastSeenAt: now } }
+    return { ...opening, isUsed: true, record: { ...record, version: result.version, lastSeenAt: now } }
   }
 
   #apply(

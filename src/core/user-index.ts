@@ -64,8 +64,7 @@ export async function endFound<Data extends object>(
   reason: EndReason | undefined,
 ): Promise<'ended' | 'dead' | 'kept'> {
   if (!record) return 'dead'
-  await engine.moving?.leave(record)
-  const end = { key, user, reason: isLive ? reason : undefined, generation: record.floor }
+  const end = { key, user, record, reason: isLive ? reason : undefined, generation: record.floor }
   const result = await endSession(engine, end)
   if (result === 'superseded') return 'kept'
   return result === 'ended' && isLive ? 'ended' : 'dead'

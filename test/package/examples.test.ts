@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { writeFileSync } from 'node:fs'
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
 import { WebSocket } from 'ws'
 import { createVisitor, type Visitor } from '../support/jar.ts'
+import { needs } from '../support/programs.ts'
+import { startRedis } from '../support/redis.ts'
 import { type InstalledPackage, installPackage } from './installed.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -24,6 +27,7 @@ after(() => installed[Symbol.asyncDispose]())
 async function serve(
   file: string,
   name: string,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<{ url: string; stop(): Promise<{ code: number | null; output: string }> }> {
   const env = {
     ...process.env,
@@ -31,6 +35,7 @@ async function serve(
     PORT: '0',
     SESSION_DB: join(installed.app, `${name}.db`),
     REDIS_URL: '',
+    ...more,
   }
   const child = spawn(process.execPath, [file], { cwd: installed.app, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
@@ -144,8 +149,46 @@ test("every program of the README type-checks against the package's types", asyn
   const folder = join(installed.app, 'readme')
   await mkdir(folder)
   await Promise.all(programs.map((code, n) => writeFile(join(folder, `program-${n}.ts`), code)))
-  const compilerOptions = { module: 'nodenext', strict: true, noEmit: true, skipLibCheck: true, types: ['node'] }
-  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
-  const run = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', folder], { encoding: 'utf8' })
-  assert.equal(run.stdout, '')
+  assert.equal(typesOf(folder, await readdir(folder)), '')
 })
+
+test('docs/migrating.md: the programs from before and after serve one visitor in turn, and type-check', async (context) => {
+  const text = await readFile(join(root, 'docs/migrating.md'), 'utf8')
+  const programs = [...text.matchAll(/```ts\n(\/\/ (\S+)\n[\s\S]*?)```/g)]
+  const folder = join(installed.app, 'migrating')
+  for (const name of ['before', 'after']) await mkdir(join(folder, name), { recursive: true })
+  await Promise.all(programs.map(([, code = '', name = '']) => writeFile(join(folder, name), code)))
+  const names = programs.map(([, , name = '']) => name)
+  // The types of express-session and of @fastify/session do not stand in one program with each other.
+  assert.deepEqual(names.toSorted(), ['after/compat.ts', 'after/express.ts', 'after/fastify.ts', 'before/express.ts', 'before/fastify.ts']) // prettier-ignore
+  for (const name of names) assert.equal(typesOf(folder, [name]), '')
+  if (needs('redis-server')) return context.skip(String(needs('redis-server')))
+
+  await using redis = await startRedis()
+  const env = { REDIS_URL: redis.url, OLD_SECRET: 'keyboard cat keyboard cat keyboard cat' }
+  const [before, after] = await Promise.all([
+    serve('migrating/before/express.ts', 'before', env),
+    serve('migrating/after/express.ts', 'after', env),
+  ])
+  const visitor = createVisitor()
+  const ask = async (server: { url: string }, path?: string): Promise<unknown> => {
+    if (path !== undefined) await visitor.fetch(server.url + path, { method: 'POST' })
+    return (await visitor.fetch(`${server.url}/`)).json()
+  }
+  assert.deepEqual(await ask(before, '/cart/tea'), { user: null, cart: ['tea'] })
+  assert.deepEqual(await ask(after, '/login/ada'), { user: 'ada', cart: ['tea'] })
+  assert.deepEqual(await ask(before, '/cart/milk'), { user: 'ada', cart: ['tea', 'milk'] })
+  assert.deepEqual(await ask(after, '/cart/honey'), { user: 'ada', cart: ['tea', 'milk', 'honey'] })
+  assert.deepEqual(await ask(before), { user: 'ada', cart: ['tea', 'milk', 'honey'] })
+  assert.deepEqual(await ask(before, '/logout'), { user: null, cart: [] })
+  assert.deepEqual(await ask(after), { user: null, cart: [] })
+  await Promise.all([before.stop(), after.stop()])
+})
+
+/** What the compiler says of programs against the types of the package. */
+function typesOf(folder: string, files: readonly string[]): string {
+  const compilerOptions = { module: 'nodenext', strict: true, noEmit: true, skipLibCheck: true, types: ['node'] }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
+  const run = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', folder], { encoding: 'utf8' })
+  return run.stdout
+}

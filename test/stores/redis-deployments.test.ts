@@ -3,6 +3,7 @@ import { needs } from '../support/programs.ts'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.ts'
 import { type RedisSentinel, startRedisSentinel } from '../support/redis-sentinel.ts'
 import { storeContract } from './contract.ts'
+import { oldSessionsContract } from './redis-old/contract.ts'
 import { usersContract } from './users-contract.ts'
 import { kinds, openClusterStore, openSentinelStore } from './redis-support.ts'
 
@@ -14,6 +15,7 @@ describe('redisStore on a Cluster', { skip: needs('redis-server') }, () => {
   for (const kind of kinds) {
     storeContract(`redisStore with ${kind}`, () => openClusterStore(kind, cluster))
     usersContract(`redisStore with ${kind}`, () => openClusterStore(kind, cluster), 'own index')
+    oldSessionsContract(`the store with ${kind}`, (migrateFrom) => openClusterStore(kind, cluster, {}, { migrateFrom }))
   }
 })
 

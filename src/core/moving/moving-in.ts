@@ -1,9 +1,10 @@
 import { keyOfSelector } from '../../token/index.ts'
+import { endSession } from '../ending.ts'
 import type { Engine } from '../engine.ts'
 import { SessionSupersededError } from '../errors.ts'
 import { fitted } from '../fitting.ts'
 import type { Opening } from '../life.ts'
-import { REOPENINGS_MAX, TOMBSTONE_MS } from '../limits.ts'
+import { REOPENINGS_MAX } from '../limits.ts'
 import type { OldSessions } from '../old-sessions.ts'
 import { endOf } from '../policy.ts'
 import type { SessionRecord } from '../record.ts'
@@ -110,12 +111,8 @@ export class MovingIn<Data extends object> {
     const twin = this.twinOf(opening, () => key)
     const meeting = await twin.meet(this.old.idIn(header), opening.isUsed ?? false)
     if (meeting !== 'ended') return { meeting, twin }
-    const { store, clock, turns } = this.#engine
-    const now = clock.now()
-    const end = { key, endedAt: now, forgetAt: now + TOMBSTONE_MS, reason: 'logout' as const }
-    const asked = generation === undefined ? end : { ...end, generation }
-    const result = await turns.run(key, () => store.call('end', (store) => store.end(asked)))
-    if (result === 'ended') this.#engine.tellEnd(key, record?.user ?? null, 'logout')
+    const end = { key, user: record?.user ?? null, reason: 'logout' as const, generation: generation ?? 1 }
+    const result = await this.#engine.turns.run(key, () => endSession(this.#engine, end))
     return { meeting: result === 'superseded' ? 'superseded' : 'ended', twin }
   }
 

@@ -1,3 +1,4 @@
+import { isUser } from '../arguments.ts'
 import type { Adoption } from '../carried.ts'
 import { decodeValue } from '../codec.ts'
 import { encodeField, type FieldChanges } from '../data.ts'
@@ -78,7 +79,8 @@ export class Translation {
       const before = this.#old.toAdoption({ cookie, fields: ours })
       const after = this.#old.toAdoption({ cookie, fields: merged })
       const fields = this.#changed(new Map(Object.entries(before.data)), new Map(Object.entries(after.data)))
-      return after.user === before.user ? { fields } : { fields, user: after.user ?? null }
+      const [earlier, user] = [userOf(before), userOf(after)]
+      return user === earlier ? { fields } : { fields, user }
     })
   }
 
@@ -100,4 +102,9 @@ export class Translation {
       return storable(withoutMark(this.#old.toFields(user === null ? { data } : { data, user }, present)))
     })
   }
+}
+
+/** What can be no user here is nobody. */
+function userOf({ user }: Adoption): string | null {
+  return isUser(user) ? user : null
 }

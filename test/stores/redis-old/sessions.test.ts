@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { parseSetCookie } from 'cookie'
+import { createClient } from 'redis'
+import { createSessions, memoryStore, type Session, type Sessions } from '../../../src/index.ts'
+import { connectRedis, type ConnectRedisOptions, fastifySession, redisStore } from '../../../src/stores/redis/index.ts'
+import { toSignedValue } from '../../../src/stores/redis/old/signed-id.ts'
+import { createTestClock } from '../../../src/testing/index.ts'
+import { needs } from '../../support/programs.ts'
+import { type Redis, startRedis } from '../../support/redis.ts'
+import { createSecret } from '../../token/secrets.ts'
+import { kinds, openRedisStore } from '../redis-support.ts'
+import { oldSessionsContract } from './contract.ts'
+import { OLD_SECRET } from './support.ts'
+
+type Data = Record<string, unknown>
+type Client = Map<string, string>
+
+/** What a browser sends and keeps; `null` lets the answer be lost. */
+async function visit(
+  sessions: Sessions<Data>,
+  client: Client,
+  handler: (session: Session<Data>) => unknown = () => {},
+  keepsCookies = true,
+): Promise<Session<Data>> {
+  const cookie = [...client].map((pair) => pair.join('=')).join('; ')
+  const session = await sessions.open({ headers: { cookie } })
+  await handler(session)
+  for (const [name, line] of await sessions.commit(session)) {
+    if (name !== 'set-cookie' || !keepsCookies) continue
+    const { name: cookieName, value = '', maxAge } = parseSetCookie(line)
+    if (maxAge === 0) client.delete(cookieName)
+    else client.set(cookieName, encodeURIComponent(value))
+  }
+  return session
+}
+
+function fail(): never {
+  throw new Error('a function of the application')
+}
+
+describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
+  let redis: Redis
+  let client: ReturnType<typeof createClient>
+  before(async () => {
+    redis = await startRedis()
+    client = createClient({ url: redis.url })
+    await client.connect()
+  })
+  after(async () => {
+    client.destroy()
+    await redis.stop()
+  })
+
+  for (const kind of kinds) {
+    oldSessionsContract(`the store with ${kind}`, (migrateFrom) =>
+      openRedisStore(kind, redis.port, {}, { migrateFrom }),
+    )
+  }
+
+  const quiet = { info() {}, warn() {}, error() {} }
+  let count = 0
+  /** An old session, its visitor, and sessions that take it over. */
+  async function begin(
+    old: Partial<ConnectRedisOptions> = {},
+    more: Partial<Parameters<typeof createSessions<Data>>[0]> & { encrypt?: boolean } = {},
+  ): Promise<{ sessions: Sessions<Data>; visitor: Client; key: string; id: string }> {
+    count += 1
+    const id = `old-${count}`
+    const value = toSignedValue(id, { cookieName: '', valuePrefix: 's:', secrets: [OLD_SECRET], algorithm: 'sha256' })
+    const visitor = new Map([['connect.sid', encodeURIComponent(value)]])
+    await client.set(`sess:${id}`, '{"cookie":{"path":"/"},"cart":"tea"}', { EX: 1000 })
+    const migrateFrom = connectRedis({ secret: OLD_SECRET, write: 'both', ...old })
+    const { encrypt = false, ...options } = more
+    const store = redisStore({ url: redis.url, keyPrefix: `${count}:`, migrateFrom, encrypt })
+    const sessions = createSessions<Data>({ secret: createSecret(), logger: quiet, ...options, store })
+    return { sessions, visitor, id, key: `sess:${id}` }
+  }
+
+  test('rotated tokens: the old cookie alone is served, given nothing, and no thief', async () => {
+    const clock = createTestClock()
+    const { sessions, visitor } = await begin({}, { clock, rotateEvery: '5m', idleTimeout: '1h' })
+    const onlyOld = new Map(visitor)
+    const stolen: unknown[] = []
+    sessions.on('stolen', (event) => stolen.push(event))
+    await visit(sessions, visitor)
+    for (let n = 0; n < 12; n++) {
+      clock.advance('3m')
+      await visit(sessions, visitor, (session) => void (session.data['n'] = n))
+    }
+    const session = await visit(sessions, onlyOld)
+    assert.equal(session.data['n'], 11)
+    assert.equal(onlyOld.get('__Host-sid'), undefined)
+    assert.equal((await visit(sessions, visitor)).data['n'], 11)
+    assert.deepEqual(stolen, [])
+    await sessions.close()
+  })
+
+  test('the idle timeout holds: a session that is over is not taken over again from what is left', async () => {
+    const clock = createTestClock()
+    const { sessions, visitor } = await begin({}, { clock, idleTimeout: '10m' })
+    assert.equal((await visit(sessions, visitor)).data['cart'], 'tea')
+    clock.advance('11m')
+    assert.equal((await visit(sessions, visitor)).data['cart'], undefined)
+    await sessions.close()
+  })
+
+  test('with encrypt the link is sealed too, and all goes as without', async () => {
+    const { sessions, visitor, key, id } = await begin({}, { encrypt: true })
+    await visit(sessions, visitor, (session) => void (session.data['cart'] = 'milk'))
+    assert.match(String(await client.get(key)), /"milk"/)
+    for (const name of await client.keys(`${count}:*`)) {
+      const held = JSON.stringify(await client.hGetAll(name))
+      assert.ok(!held.includes(id) && !held.includes('milk'), held)
+    }
+    await visit(sessions, visitor, (session) => session.logout())
+    assert.equal(await client.exists(key), 0)
+    assert.equal(visitor.size, 0)
+    await sessions.close()
+  })
+
+  test('an answer that is lost costs nothing: the same session is found by the old cookie', async () => {
+    const { sessions, visitor } = await begin()
+    const { key } = await visit(sessions, visitor, (session) => void (session.data['cart'] = 'milk'), false)
+    const again = await visit(sessions, visitor)
+    assert.deepEqual([again.key, again.data['cart']], [key, 'milk'])
+    await sessions.close()
+  })
+
+  test('a user who is logged in there is one here, for revoke too; what can be no user is nobody', async () => {
+    for (const [user, expected] of [
+      ['ada', 'ada'],
+      [42, '42'],
+      ['', null],
+      [{}, null],
+      ['x'.repeat(300), null],
+    ] as const) {
+      const { sessions, visitor, key } = await begin({ user: () => user as string, save: ({ data }) => data as object })
+      const session = await visit(sessions, visitor)
+      assert.equal(session.user, expected)
+      assert.equal((await visit(sessions, visitor)).key, session.key, 'and stays so')
+      assert.equal(await sessions.revoke(session.key), true)
+      assert.equal(await client.exists(key), 0)
+      await sessions.close()
+    }
+  })
+
+  test('functions of the application that fail cost no request, are counted, and are logged once', async () => {
+    const lines: string[] = []
+    const logger = {
+      ...quiet,
+      warn: (facts: object, text: string) => void lines.push(`${text}: ${JSON.stringify(facts)}`),
+    }
+    const { sessions, visitor, key } = await begin({ data: fail, save: fail }, { logger })
+    for (let n = 0; n < 3; n++) assert.equal((await visit(sessions, new Map(visitor))).isNew, true)
+    assert.equal(sessions.stats().events['notMoved'], 3)
+    assert.equal(lines.length, 1)
+    assert.match(lines[0] ?? '', /not taken over.*mapping.*a function of the application/)
+    await visit(sessions, visitor, (session) => void (session.data['cart'] = 'milk'))
+    assert.equal((await visit(sessions, visitor)).data['cart'], 'milk')
+    assert.equal(await client.get(key), '{"cookie":{"path":"/"},"cart":"tea"}')
+    await sessions.close()
+  })
+
+  test('what JSON cannot keep stays here, and is not undone by what an old server writes', async () => {
+    const { sessions, visitor, key } = await begin()
+    const since = new Date(0)
+    await visit(sessions, visitor, (session) => void Object.assign(session.data, { big: 7n, since, set: new Set([1]) }))
+    const old = JSON.parse(String(await client.get(key))) as Data
+    assert.deepEqual([old['big'], old['since'], old['cart']], [undefined, since.toJSON(), 'tea'])
+    await client.set(key, JSON.stringify({ ...old, cart: 'milk' }), { EX: 100 })
+    const { data } = await visit(sessions, visitor)
+    assert.deepEqual({ ...data }, { cart: 'milk', big: 7n, since, set: new Set([1]) })
+    await sessions.close()
+  })
+
+  test('bad options are refused at once, with what to do', () => {
+    const made = { secret: OLD_SECRET }
+    const cases: [() => unknown, RegExp][] = [
+      [() => connectRedis({ secret: undefined }), /connectRedis: secret .* environment variable/],
+      [() => connectRedis({ secret: [] }), /secret/],
+      [() => connectRedis({ ...made, cookie: 'a b' }), /connectRedis: cookie: "a b" is not a cookie name/],
+      [() => connectRedis({ ...made, prefix: 7 as never }), /prefix is text/],
+      [() => connectRedis({ ...made, ttl: 0 }), /ttl is a number of seconds/],
+      [() => connectRedis({ ...made, write: 'old' as never }), /write is 'new' or 'both'/],
+      [() => connectRedis({ ...made, write: 'both', user: () => 'x' }), /with write: 'both' give save/],
+      [() => connectRedis({ ...made, cookieName: 'x' } as never), /no option "cookieName"; its options are secret/],
+      [() => fastifySession({ ...made, algorithm: 'sha0' }), /Node has no hash sha0/],
+      [() => fastifySession({ ...made, cookiePrefix: 1 as never }), /cookiePrefix is text/],
+      [() => redisStore({ url: redis.url, migrateFrom: made as never }), /migrateFrom is connectRedis/],
+    ]
+    for (const [make, message] of cases) assert.throws(make, { name: 'TypeError', message })
+    const secret = createSecret()
+    const store = redisStore({ url: redis.url, migrateFrom: connectRedis({ ...made, cookie: 'sid' }) })
+    assert.throws(() => createSessions({ store, secret, cookie: { name: 'sid' } }), /give cookie.name another/)
+    assert.throws(() => createSessions({ store, secret, carrier: 'bearer' }), /migrateFrom reads cookies/)
+    assert.ok(createSessions({ store: memoryStore(), secret }))
+  })
+})
