@@ -88,7 +88,8 @@ async function contentsOf(url: string): Promise<(string | Uint8Array)[]> {
   for await (const keys of client.scanIterator()) {
     for (const key of keys) {
       const dump: unknown = await binary.dump(key)
-      contents.push(key, JSON.stringify(await client.hGetAll(key)))
+      contents.push(key)
+      if ((await client.type(key)) === 'hash') contents.push(JSON.stringify(await client.hGetAll(key)))
       if (Buffer.isBuffer(dump)) contents.push(dump)
     }
   }

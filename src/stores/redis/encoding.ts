@@ -1,16 +1,18 @@
 /** Records and changes as text for Redis, and back. The layout is told in `scripts.ts`. */
 
-import { CLEANING_MARGIN_MS } from '../../core/index.ts'
+import { CLEANING_MARGIN_MS, OPERATION_SLOTS_MAX } from '../../core/index.ts'
 import type {
   Change,
   ChangeResult,
   End,
+  EndReason,
   EndResult,
   OperationResult,
   SessionRecord,
   StoredField,
 } from '../../core/index.ts'
 import type { Version } from '../../token/index.ts'
+import type { Ending } from './messages.ts'
 
 const MOVING = 'v'
 const META = 'm'
@@ -66,16 +68,23 @@ export function decodeResult({ expect }: Change, reply: unknown, toValue: MapVal
 }
 
 /** Arguments of the end script. */
-export function encodeEnd({ endedAt, forgetAt, generation }: End): string[] {
-  const args = [`${endedAt} ${forgetAt}`, `${Math.max(forgetAt - endedAt, 0)}`]
+export function encodeEnd({ endedAt, forgetAt, generation, reason = 'revoked' }: End): string[] {
+  const args = [`${endedAt} ${forgetAt}`, `${Math.max(forgetAt - endedAt, 0)}`, reason]
   if (generation !== undefined) args.push(`${generation}`)
   return args
 }
 
 /** Answer of the end script. */
-export function decodeEndResult(reply: unknown): EndResult {
-  if (reply === 'ended' || reply === 'gone' || reply === 'superseded') return reply
-  throw unknownReply(reply)
+export function decodeEndResult(reply: unknown): { result: EndResult; ending: Ending } {
+  const [result = '', ...ending] = String(reply).split(' ')
+  if (result !== 'ended' && result !== 'gone' && result !== 'superseded') throw unknownReply(reply)
+  return { result, ending: decodeEnding(ending.join(' ')) }
+}
+
+/** How a session ended, as its tombstone says; one of a node that did not write it down was revoked. */
+export function decodeEnding(text: string): Ending {
+  const [, reason = 'revoked', user] = /^(\w+) (.*)$/s.exec(text) ?? []
+  return { reason: reason as EndReason, user: user?.startsWith('=') ? user.slice(1) : null }
 }
 
 /** Arguments of the install script. */
@@ -112,11 +121,18 @@ export function encodeRewrite(fields: ReadonlyMap<string, StoredField>, toStored
   return args
 }
 
+/** A session as Redis has it. */
+export interface Stored {
+  readonly record: SessionRecord
+  /** Its operations, as text; decoded only for who asks the record for them. */
+  readonly operations: string
+}
+
 /**
- * A record from the answer to HGETALL, which is an object or a Map over RESP3 and a flat array over RESP2;
+ * A session from the answer to HGETALL, which is an object or a Map over RESP3 and a flat array over RESP2;
  * `undefined` where there is none or only its tombstone.
  */
-export function decodeRecord(key: string, reply: unknown, toValue: MapValue): SessionRecord | undefined {
+export function decodeStored(key: string, reply: unknown, toValue: MapValue): Stored | undefined {
   let moving: string | undefined
   let meta = ''
   let fork: string | undefined
@@ -134,7 +150,48 @@ export function decodeRecord(key: string, reply: unknown, toValue: MapValue): Se
   } else if (typeof reply === 'object' && reply !== null) {
     for (const [name, text] of Object.entries(reply)) take(name, String(text))
   }
-  return moving === undefined ? undefined : toRecord(key, { moving, meta, fork, fields })
+  return moving === undefined ? undefined : parse(key, { moving, meta, fork, fields })
+}
+
+/**
+ * What the script has made of a session that stood just before this change; `undefined` where it stood elsewhere, or where
+ * the change was of more than fields and times.
+ */
+export function after({ record, operations }: Stored, change: Change, result: ChangeResult): Stored | undefined {
+  if (change.create || change.confirm || change.rotate || change.login || result.outcome !== 'applied') return undefined
+  const { version } = result
+  const isNext = version.incarnation === record.version.incarnation && version.sequence === record.version.sequence + 1
+  if (!isNext || result.generation !== record.generation || result.pending !== record.pending) return undefined
+  const fields = new Map(record.fields)
+  for (const [name, value] of change.fields ?? []) fields.set(name, { stamp: version, value })
+  const { key, generation, pending, floor, startedAt, createdAt, retired, user, forkedFrom } = record
+  const isUse = change.unattended !== true
+  const lastSeenAt = isUse ? Math.max(record.lastSeenAt, change.now) : record.lastSeenAt
+  const expiresAt = isUse ? Math.max(record.expiresAt, change.expiresAt) : record.expiresAt
+  const next = {
+    key,
+    version,
+    ...(forkedFrom ? { forkedFrom } : {}),
+    generation,
+    pending,
+    floor,
+    startedAt,
+    createdAt,
+    lastSeenAt,
+    expiresAt,
+    retired,
+    user,
+    fields,
+  }
+  return withOperations(next, operationsAfter(operations, change, version))
+}
+
+/** As the apply script does: the slot's new entry comes last, and the oldest goes where there are too many. */
+function operationsAfter(operations: string, { operation }: Change, version: Version): string {
+  const slot = encodeSlot(operation.slot)
+  const others = operations.split(';').filter((entry) => entry !== '' && !entry.startsWith(`${slot} `))
+  const kept = others.length === OPERATION_SLOTS_MAX ? others.slice(1) : others
+  return [...kept, `${slot} ${operation.count} ${encodeVersion(version)}`, ''].join(';')
 }
 
 function unknownReply(reply: unknown): Error {
@@ -150,13 +207,12 @@ interface Parts {
   readonly fields: ReadonlyMap<string, StoredField>
 }
 
-function toRecord(key: string, { moving, meta, fork, fields }: Parts): SessionRecord {
+function parse(key: string, { moving, meta, fork, fields }: Parts): Stored {
   const end = moving.indexOf(';')
   const [version = '', lastSeenAt, expiresAt] = moving.slice(0, end).split(' ')
   const [generation, pending, floor, startedAt, createdAt, retired = '', ...words] = meta.split(' ')
   const user = words.join(' ')
-  let operations: ReadonlyMap<string, OperationResult> | undefined
-  return {
+  const record = {
     key,
     version: decodeVersion(version),
     ...(fork === undefined ? {} : { forkedFrom: decodeVersion(fork) }),
@@ -170,11 +226,20 @@ function toRecord(key: string, { moving, meta, fork, fields }: Parts): SessionRe
     retired: retired === '' ? [] : retired.split(',').slice(0, -1).map(Number),
     user: user === '-' ? null : user.slice(1),
     fields,
-    // A read has no use for them; only a move between stores does.
+  }
+  return withOperations(record, moving.slice(end + 1))
+}
+
+/** A read has no use for the operations; only a move between stores does. */
+function withOperations(parts: Omit<SessionRecord, 'operations'>, text: string): Stored {
+  let operations: ReadonlyMap<string, OperationResult> | undefined
+  const record = {
+    ...parts,
     get operations() {
-      return (operations ??= decodeOperations(moving.slice(end + 1)))
+      return (operations ??= decodeOperations(text))
     },
   }
+  return { record, operations: text }
 }
 
 function decodeOperations(text: string): ReadonlyMap<string, OperationResult> {

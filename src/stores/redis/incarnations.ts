@@ -1,3 +1,4 @@
+import { incarnationsKey, nodesKey } from './keys.ts'
 import { applyScript, claimScript, type Script } from './scripts.ts'
 
 /** Runs a script about one key, on the server that has it. */
@@ -13,13 +14,15 @@ export type RunScript = (script: Script, key: string, args: readonly string[]) =
  */
 export class Incarnations {
   readonly #key: string
+  readonly #nodesKey: string
   readonly #run: RunScript
   readonly #claims = new Map<string, Promise<void>>()
   #highest = 0
   #script: Script = applyScript.at('')
 
   constructor(keyPrefix: string, run: RunScript) {
-    this.#key = `${keyPrefix}incarnations`
+    this.#key = incarnationsKey(keyPrefix)
+    this.#nodesKey = nodesKey(keyPrefix)
     this.#run = run
   }
 
@@ -37,7 +40,7 @@ export class Incarnations {
   }
 
   async #claim(server: string, keys: string): Promise<void> {
-    const reply = await this.#run(claimScript, this.#key, [server, keys, `${this.#highest}`])
+    const reply = await this.#run(claimScript, this.#key, [server, keys, `${this.#highest}`, this.#nodesKey])
     if (!Array.isArray(reply)) throw new Error('the list of incarnations cannot be read')
     const known: string[] = []
     for (let index = 0; index + 1 < reply.length; index += 2) {

@@ -10,6 +10,7 @@ import type { StoreDefinition } from '../../core/index.ts'
 import type { RedisClientLike } from './client.ts'
 import type { OldSessionsDefinition } from './old/old-sessions.ts'
 import { type RedisClusterOptions, type RedisSentinelOptions, toSource } from './source.ts'
+import { type NearCacheOptions, toNearCache } from './near-cache-options.ts'
 import { RedisStore } from './store.ts'
 
 export { connectRedis, type ConnectRedisOptions } from './old/connect-redis.ts'
@@ -19,6 +20,7 @@ export type { OldSessionsDefinition } from './old/old-sessions.ts'
 export type { MovedSession, OldSerializer, OldSessionOptions } from './old/options.ts'
 export type { RedisClientLike } from './client.ts'
 export type { IoredisClusterLike, IoredisLike } from './ioredis.ts'
+export type { NearCacheOptions } from './near-cache-options.ts'
 export type { NodeRedisClusterLike, NodeRedisLike, NodeRedisSentinelLike } from './node-redis.ts'
 export type { RedisClusterOptions, RedisSentinelOptions } from './source.ts'
 
@@ -83,6 +85,15 @@ export interface RedisStoreOptions {
    * the deadline, and are answered without it after that, with a warning and `stats().replication`.
    */
   waitReplicas?: number | undefined
+
+  /**
+   * Keeps copies of sessions in this process, so that most reads make no round trip. Redis tells of changes by others, and
+   * a copy is served for at most a lease after a sign of life: a request that carries the hint of a change sees it, one
+   * without may be behind by a lease, and after `logout`, `login`, `revoke` and `rotate` have resolved no node serves a copy
+   * of before. Needs the package `redis`: a client that was given is duplicated, and with one of ioredis there are no copies;
+   * `sessions.stats().nearCache.off` says why there are none. Give every node of a fleet the same. Default: `true`.
+   */
+  nearCache?: boolean | NearCacheOptions | undefined
 }
 
 /**
@@ -117,12 +128,13 @@ export function redisStore(options: RedisStoreOptions): StoreDefinition {
     encrypt = false,
     migrateFrom,
     waitReplicas = 0,
+    nearCache = true,
     ...others
   } = options
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) {
     throw new TypeError(
-      `redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, cluster, sentinel, keyPrefix, encrypt, migrateFrom, waitReplicas`,
+      `redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, cluster, sentinel, keyPrefix, encrypt, migrateFrom, waitReplicas, nearCache`,
     )
   }
   if (typeof keyPrefix !== 'string') throw new TypeError('keyPrefix is text')
@@ -142,5 +154,10 @@ export function redisStore(options: RedisStoreOptions): StoreDefinition {
     migrateFrom,
     waitReplicas,
   }
-  return { name: 'redis', shared: true, open: (context) => new RedisStore(settings, context) }
+  const near = toNearCache(nearCache)
+  return {
+    name: 'redis',
+    shared: true,
+    open: (context) => new RedisStore({ ...settings, ...near(context.deadlineMs) }, context),
+  }
 }

@@ -41,3 +41,41 @@ export const REPLICA_WARNING_PAUSE_MS = 60_000
 
 /** Entries of a user from before the longest life of a session that one login removes: more than it adds, and few enough to block nobody. */
 export const PRUNED_MAX = 100
+
+/** Default of `nearCache.maxSessions`: what one node serves in a few minutes, in most fleets. */
+export const COPIES_MAX = 10_000
+
+/** Default of `nearCache.maxBytes`, in bytes of memory. Ten thousand sessions of 1 KB take about 25 MB. */
+export const COPIES_BYTES_MAX: number = 32 * 1024 * 1024
+
+/** Longest lease of copies, in milliseconds: as long may a session be behind, and a logout take where a node has stopped. */
+export const LEASE_MS_MAX = 1_000
+
+/** Part of the deadline that a lease may take at most: an end waits for the script's answer and then for the leases. */
+export const LEASE_OF_DEADLINE_MAX = 0.75
+
+/** How much longer than a lease an end waits, as a factor and in milliseconds: two clocks do not run equally fast, and no timer is exact. */
+export const LEASE_MARGIN_FACTOR = 1.01
+export const LEASE_MARGIN_MS = 10
+
+/** A lease is renewed so many times in its length, so that it survives an answer that takes long. */
+export const RENEWALS_PER_LEASE = 3
+
+/** A node that was asked for no session for so long renews its lease no more, in milliseconds; the next read begins anew. */
+export const LEASE_IDLE_MS = 5_000
+
+/** A node that registered for the last time so long ago, in milliseconds, is struck off the list, which would grow with each restart. */
+export const NODE_FORGOTTEN_AFTER_MS = 60_000
+
+/** Announcements that wait for other nodes at once. One beyond them waits for its whole lease, and no acknowledgement is looked at. */
+export const ANNOUNCEMENTS_MAX = 10_000
+
+/** A message on the bus, in UTF-16 units: a key, a user of at most 256 and a few words. A longer one is none of ours. */
+export const MESSAGE_LENGTH_MAX = 4_096
+
+/** Held sessions that are asked for at once, and the pause between two such groups, in milliseconds: a sweep over many is no burst. */
+export const ASKED_AT_ONCE_MAX = 100
+export const ASK_PAUSE_MS = 100
+
+/** How often every session that a process goes on with is asked for again, in milliseconds: less than a tombstone stays, so that its reason is found. */
+export const SWEEP_EVERY_MS = 20_000

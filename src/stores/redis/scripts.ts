@@ -1,6 +1,7 @@
 /**
  * What runs inside Redis. Each script touches one key, writes with one HSET and sets the time to live by a length, so
- * that no clock but the nodes' counts.
+ * that no clock but the nodes' counts. A script after which its node may have a copy ends with a read: a client that tracks
+ * the key, and is not told of its own writes, would not be told of the next one of another either.
  *
  * A session is a hash with these fields; a value that a node sent is kept as the text that it sent:
  * - `v`, what every change changes: `version lastSeenAt expiresAt;slot count version;slot count version;`, where the
@@ -10,7 +11,8 @@
  * - `f`, only in a session that was changed after a failover: the last version of the incarnation before;
  * - `:name`: `stamp=value`, or `stamp` alone where the field was removed. With `encrypt` a value is `!` and a seal.
  *
- * An ended session is a hash with the one field `t`: `endedAt forgetAt`.
+ * An ended session is a hash with the field `t`, `endedAt forgetAt`, and, where it was there to be ended, `e`: `reason user`,
+ * where `user` is as above.
  */
 
 import { createHash } from 'node:crypto'
@@ -141,29 +143,34 @@ for index = taken + 1, #ARGV, 2 do
 end
 redis.call('HSET', KEYS[1], unpack(writes))
 if create or not unattended then live(math.max(tonumber(ends) - tonumber(now), 0) + ${CLEANING_MARGIN_MS}) end
+redis.call('EXISTS', KEYS[1])
 return applied(version, generation, pending)
 `),
 }
 
 /**
- * ARGV: the tombstone, its time to live, and the least generation that may end the session, if any. Answers `ended`,
- * `gone` or `superseded`, then a newline, the number of replicas and the replication id. The delete comes first: after it, a Redis that has reached its maxmemory lets the tombstone through.
+ * ARGV: the tombstone, its time to live, the reason, and the least generation that may end the session, if any. Answers
+ * `superseded`, or `ended` or `gone` and, where there is or was a session, a space and `e`; then a newline, the number of
+ * replicas and the replication id. The delete comes first: after it, a Redis that has reached its maxmemory lets the
+ * tombstone through.
  */
 export const endScript: Script = script(`
 ${LIVE}
 ${TAIL}
-local held = redis.call('HMGET', KEYS[1], 'm', 't')
-local meta, tombstone = held[1], held[2]
+local held = redis.call('HMGET', KEYS[1], 'm', 't', 'e')
+local meta, tombstone, ending = held[1], held[2], held[3]
 local function forget(tombstone) return tonumber(string.match(tombstone, '%S+$')) end
-if tombstone and forget(tombstone) >= forget(ARGV[1]) then return told('gone') end
-if meta and ARGV[3] then
-  local floor = string.match(meta, '^%S+ %S+ (%S+)')
-  if tonumber(ARGV[3]) < tonumber(floor) then return told('superseded') end
+local function answer(outcome) return told(ending and outcome .. ' ' .. ending or outcome) end
+if tombstone and forget(tombstone) >= forget(ARGV[1]) then return answer('gone') end
+if meta then
+  local floor, user = string.match(meta, '^%S+ %S+ (%S+) %S+ %S+ %S* (.*)$')
+  if ARGV[4] and tonumber(ARGV[4]) < tonumber(floor) then return told('superseded') end
+  ending = ARGV[3] .. ' ' .. user
 end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 't', ARGV[1])
+redis.call('HSET', KEYS[1], 't', ARGV[1], unpack(ending and { 'e', ending } or {}))
 live(tonumber(ARGV[2]))
-return told(meta and 'ended' or 'gone')
+return answer(meta and 'ended' or 'gone')
 `)
 
 /** ARGV: incarnation, sequence, time to live, then the hash's fields and values. A record that is as new stays. */
@@ -199,8 +206,8 @@ return redis.call('EXISTS', KEYS[1])
 `)
 
 /**
- * KEYS: the hash of incarnations by replication id. ARGV: the replication id of a server, how many keys it holds, and the
- * highest incarnation that the asking node knows. Answers the whole hash, with this server in it.
+ * KEYS: the hash of incarnations by replication id. ARGV: the replication id of a server, how many keys it holds, the
+ * highest incarnation that the asking node knows, and the key of the list of nodes, which is in the same slot. Answers the whole hash, with this server in it.
  *
  * An empty server among servers that lost nothing yet has incarnation 0, which costs no byte in its records. The clock is a
  * floor for the others, should the hash be lost.
@@ -217,7 +224,7 @@ end
 if known then return held end
 local keys = tonumber(ARGV[2])
 if string.find(redis.call('INFO', 'replication'), 'master_replid:' .. ARGV[1], 1, true) then
-  keys = redis.call('DBSIZE') - redis.call('EXISTS', KEYS[1])
+  keys = redis.call('DBSIZE') - redis.call('EXISTS', KEYS[1], ARGV[4])
 end
 local incarnation = 0
 if keys > 0 or highest > 0 then incarnation = math.max(highest + 1, tonumber(redis.call('TIME')[1])) end
@@ -233,6 +240,7 @@ redis.call('DEL', KEYS[1])
 return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 `)
 
+/** A script by its text. */
 export function script(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') }
 }

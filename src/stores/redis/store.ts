@@ -5,17 +5,21 @@ import type {
   End,
   EndResult,
   OldSessions,
+  ReadOptions,
   SessionRecord,
   Store,
   StoreContext,
   StoreStats,
   Tombstone,
 } from '../../core/index.ts'
+import type { Version } from '../../token/index.ts'
 import { AtRest, type Encrypt } from './at-rest.ts'
-import type { Client, Duplicate } from './client.ts'
+import type { Client } from './client.ts'
+import { Coherence } from './coherence.ts'
 import { Commands } from './commands.ts'
 import {
-  decodeRecord,
+  after,
+  decodeStored,
   decodeResult,
   decodeEndResult,
   encodeChange,
@@ -23,9 +27,11 @@ import {
   encodeRecord,
   encodeRewrite,
   type MapValue,
+  type Stored,
 } from './encoding.ts'
 import { Link } from './link.ts'
 import { warnOfEviction } from './eviction.ts'
+import type { CopyLimits } from './near-cache.ts'
 import type { OldSessionsDefinition } from './old/old-sessions.ts'
 import { openOwnClient } from './own-client.ts'
 import { Replicas } from './replicas.ts'
@@ -40,6 +46,9 @@ export interface RedisSettings {
   readonly encrypt: Encrypt
   readonly migrateFrom: OldSessionsDefinition | undefined
   readonly waitReplicas: number
+  /** `undefined`: there is no near cache. */
+  readonly copies: CopyLimits | undefined
+  readonly leaseMs: number
 }
 
 /** A store on one Redis. Each call is one command about one key, and each may be sent again. */
@@ -51,8 +60,11 @@ export class RedisStore implements Store {
   readonly #waitReplicas: number
   readonly #commands: Commands
   #replicas: Replicas | undefined
-  #own: Duplicate | undefined
-  #opening: Promise<Link> | undefined
+  readonly #coherence: Coherence
+  /** The client of our own that carries the commands, where it is ours. */
+  #own: { readonly client: Client; close(): void } | undefined
+  #opening: Promise<void> | undefined
+  #joining: Promise<void> | undefined
   #link: Link | undefined
   #isServing = false
   #isClosed = false
@@ -62,15 +74,17 @@ export class RedisStore implements Store {
   /** How long an end is remembered at least. */
   readonly #endMs: number
 
-  constructor({ source, keyPrefix, encrypt, migrateFrom, waitReplicas }: RedisSettings, context: StoreContext) {
+  constructor(settings: RedisSettings, context: StoreContext) {
+    const { source, keyPrefix, encrypt, migrateFrom, waitReplicas, copies, leaseMs } = settings
+    const send: Link['send'] = (...command) => this.#reach().send(...command)
     this.#source = source
     this.#keyPrefix = keyPrefix
     this.#context = context
     this.#atRest = new AtRest(context.keyRing, encrypt)
     this.#endMs = migrateFrom?.lifeMs ?? 0
-    this.users = new RedisUsers(keyPrefix, context, (key, args, script) => this.#reach().send(key, args, script))
+    this.users = new RedisUsers(keyPrefix, context, send)
     if (migrateFrom) {
-      this.oldSessions = migrateFrom.open(context, (key, args, script) => this.#reach().send(key, [...args], script))
+      this.oldSessions = migrateFrom.open(context, (key, args, script) => send(key, [...args], script))
     }
     this.#waitReplicas = waitReplicas
     this.#commands = new Commands({
@@ -78,62 +92,88 @@ export class RedisStore implements Store {
       waitReplicas,
       deadlineMs: context.deadlineMs,
       logger: context.logger,
-      send: (...command) => this.#reach().send(...command),
+      send,
       replicas: () => this.#toReplicas(),
     })
+    this.#coherence = new Coherence({ keyPrefix, context, copies, leaseMs, send })
   }
 
   async ready(): Promise<void> {
-    this.#opening ??= this.#open()
-    try {
-      this.#link = await this.#opening
-    } catch (error) {
+    this.#opening ??= this.#open().catch((error: unknown) => {
       this.#opening = undefined
       throw error
-    }
+    })
+    await this.#opening
     await this.check()
+    this.#joining ??= this.#join().catch((error: unknown) => {
+      this.#joining = undefined
+      throw error
+    })
+    await this.#joining
     if (!this.#isServing) await warnOfEviction((args) => this.#reach().send(undefined, args), this.#context.logger)
     this.#isServing = true
   }
 
-  async read(key: string): Promise<SessionRecord | undefined> {
-    const name = this.#keyPrefix + key
-    const reply = await this.#reach().send(name, ['HGETALL', name])
-    const outdated = new Set<string>()
-    const record = decodeRecord(key, reply, (field, stored) => {
-      const { value, isOutdated } = this.#atRest.toValue(key, field, stored)
-      if (isOutdated) outdated.add(field)
-      return value
-    })
-    if (record && outdated.size > 0) this.#rewrite(record, outdated)
-    return record
+  async read(key: string, { atLeast, fresh }: ReadOptions = {}): Promise<SessionRecord | undefined> {
+    const copy = fresh ? undefined : this.#coherence.serve(key, atLeast)
+    if (copy !== undefined) return copy ?? undefined
+    this.#coherence.use()
+    const { cache } = this.#coherence
+    const reading = cache?.beginRead(key)
+    let stored: Stored | null | undefined
+    try {
+      stored = (await this.#readStored(key)) ?? null
+      return stored?.record
+    } finally {
+      if (reading) cache?.endRead(reading, stored)
+    }
+  }
+
+  copy(key: string, atLeast?: Version): SessionRecord | undefined {
+    return this.#coherence.serve(key, atLeast) ?? undefined
   }
 
   async apply(change: Change): Promise<ChangeResult> {
     const { key } = change
     const matters = Boolean(change.login ?? change.rotate ?? change.confirm)
-    const reply = await this.#commands.apply(key, encodeChange(change, this.#toStored(key)), matters)
-    return decodeResult(change, reply, (name, stored) => this.#atRest.toValue(key, name, stored).value)
+    const args = encodeChange(change, this.#toStored(key))
+    const result = await this.#write(key, {
+      sent: () => this.#commands.apply(key, args, matters),
+      decode: (reply) => decodeResult(change, reply, (name, text) => this.#atRest.toValue(key, name, text).value),
+      follow: (copy, result) => after(copy, change, result),
+    })
+    if (matters && !change.create && result.outcome === 'applied') await this.#coherence.tokensChanged(key)
+    return result
   }
 
   async end(end: End): Promise<EndResult> {
-    const forgetAt = Math.max(end.forgetAt, end.endedAt + this.#endMs)
-    return decodeEndResult(await this.#commands.end(end.key, encodeEnd({ ...end, forgetAt })))
+    const { key } = end
+    const args = encodeEnd({ ...end, forgetAt: Math.max(end.forgetAt, end.endedAt + this.#endMs) })
+    const { result, ending } = await this.#write(key, {
+      sent: () => this.#commands.end(key, args),
+      decode: decodeEndResult,
+    })
+    if (result !== 'superseded') await this.#coherence.ended(key, ending)
+    return result
   }
 
   async install(whole: SessionRecord | Tombstone): Promise<void> {
-    if ('endedAt' in whole) await this.end(whole)
-    else {
-      const { key, user, startedAt } = whole
-      if (user !== null) await this.users.enter({ user, key, at: startedAt })
-      const args = encodeRecord(whole, this.#context.clock.now(), this.#toStored(whole.key))
-      await this.#commands.run(installScript, whole.key, args)
-    }
+    if ('endedAt' in whole) return void (await this.end(whole))
+    const { key, user, startedAt } = whole
+    if (user !== null) await this.users.enter({ user, key, at: startedAt })
+    const args = encodeRecord(whole, this.#context.clock.now(), this.#toStored(key))
+    await this.#write(key, { sent: () => this.#commands.run(installScript, key, args), decode: () => {} })
+    await this.#coherence.tokensChanged(key)
+  }
+
+  hold(key: string): () => void {
+    return this.#coherence.hold(key)
   }
 
   get stats(): StoreStats {
     const { replication } = this.#commands
-    return this.#link ? { connection: this.#link.stats, replication } : { replication }
+    const nearCache = this.#coherence.stats
+    return { replication, nearCache, ...(this.#link ? { connection: this.#link.stats } : {}) }
   }
 
   async check(): Promise<void> {
@@ -141,10 +181,24 @@ export class RedisStore implements Store {
   }
 
   async close(): Promise<void> {
+    await this.#coherence.close()
     this.#isClosed = true
     this.#link?.detach()
     this.#replicas?.close()
     this.#own?.close()
+  }
+
+  async #readStored(key: string): Promise<Stored | undefined> {
+    const name = this.#keyPrefix + key
+    const reply = await this.#reach().send(name, ['HGETALL', name])
+    const outdated = new Set<string>()
+    const stored = decodeStored(key, reply, (field, text) => {
+      const { value, isOutdated } = this.#atRest.toValue(key, field, text)
+      if (isOutdated) outdated.add(field)
+      return value
+    })
+    if (stored && outdated.size > 0) this.#rewrite(stored.record, outdated)
+    return stored
   }
 
   #toStored(key: string): MapValue {
@@ -154,7 +208,22 @@ export class RedisStore implements Store {
   /** Brings fields into the form in which they are written now. Where it fails, the next read tries again. */
   #rewrite({ key, fields }: SessionRecord, names: ReadonlySet<string>): void {
     const outdated = new Map([...fields].filter(([name]) => names.has(name)))
-    this.#commands.run(rewriteScript, key, encodeRewrite(outdated, this.#toStored(key))).catch(() => {})
+    const args = encodeRewrite(outdated, this.#toStored(key))
+    this.#write(key, { sent: () => this.#commands.run(rewriteScript, key, args), decode: () => {} }).catch(() => {})
+  }
+
+  /** Every change of a session is sent by this: its copy follows, or is dropped. */
+  async #write<Reply, T>(key: string, { sent, decode, follow }: Write<Reply, T>): Promise<T> {
+    const { cache } = this.#coherence
+    let next: ((copy: Stored) => Stored | undefined) | undefined
+    cache?.beginWrite(key)
+    try {
+      const result = decode(await sent())
+      next = (copy) => follow?.(copy, result)
+      return result
+    } finally {
+      cache?.endWrite(key, next)
+    }
   }
 
   #toReplicas(): Replicas {
@@ -172,15 +241,30 @@ export class RedisStore implements Store {
     return this.#link
   }
 
-  async #open(): Promise<Link> {
-    const { logger, deadlineMs } = this.#context
-    if (!('client' in this.#source)) this.#own = await openOwnClient(this.#source, deadlineMs)
+  async #open(): Promise<void> {
+    if (!('client' in this.#source)) this.#own = await openOwnClient(this.#source, this.#context.deadlineMs)
     const client = 'client' in this.#source ? this.#source.client : this.#own?.client
-    if (!client || this.#isClosed) {
+    if (client) this.#connect(client)
+  }
+
+  /** Copies need a connection that is told of changes, and then every command goes over that one. */
+  async #join(): Promise<void> {
+    const client = 'client' in this.#source ? this.#source.client : this.#own?.client
+    const tracked = client && (await this.#coherence.open(client))
+    if (!tracked) return
+    this.#own?.close()
+    this.#own = tracked
+    this.#connect(tracked.client)
+  }
+
+  #connect(client: Client): void {
+    if (this.#isClosed) {
       this.#own?.close()
       throw new StoreUnavailableError('the redis store was closed while it was opened')
     }
-    return new Link(client, {
+    const { logger, deadlineMs } = this.#context
+    this.#link?.detach()
+    this.#link = new Link(client, {
       deadlineMs,
       wentAway: (error) => {
         if (this.#isServing) logger.warn({ store: 'redis', error }, `cannot use Redis: ${error.message}`)
@@ -190,4 +274,11 @@ export class RedisStore implements Store {
       },
     })
   }
+}
+
+interface Write<Reply, T> {
+  readonly sent: () => Promise<Reply>
+  readonly decode: (reply: Reply) => T
+  /** What the change has made of a copy. Default: that is not known. */
+  readonly follow?: (copy: Stored, result: T) => Stored | undefined
 }

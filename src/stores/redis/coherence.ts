@@ -1,0 +1,200 @@
+import { randomBytes } from 'node:crypto'
+import type { NearCacheStats, StoreContext } from '../../core/index.ts'
+import type { Version } from '../../token/index.ts'
+import { Bus } from './bus.ts'
+import type { Client } from './client.ts'
+import { type Ear, inTime, openEar } from './ear.ts'
+import { decodeEnding } from './encoding.ts'
+import { Holders, Sweep } from './holders.ts'
+import { nodesKey } from './keys.ts'
+import { Lease } from './lease.ts'
+import type { Announcement, Ending } from './messages.ts'
+import { type CopyLimits, NearCache } from './near-cache.ts'
+import { announceScript, decodeListed, registerScript, withMargin } from './registry.ts'
+import type { Script } from './scripts.ts'
+import { openTracked, type Tracked } from './tracking.ts'
+
+export interface CoherenceOptions {
+  readonly keyPrefix: string
+  readonly context: Pick<StoreContext, 'deadlineMs' | 'logger' | 'ended'>
+  /** `undefined`: this node keeps no copies. */
+  readonly copies: CopyLimits | undefined
+  /** Length of the leases of this fleet. */
+  readonly leaseMs: number
+  /** Sends a command by the store's link. */
+  send(key: string | undefined, args: string[], script?: Script): Promise<unknown>
+}
+
+const NO_COPIES = { copies: 0, bytes: 0, hits: 0, misses: 0, lapses: 0, invalidations: 0, flushes: 0, patches: 0 }
+
+/** What this node knows of sessions beside Redis, and how all nodes keep it true: copies, leases, the bus, and who holds a session. */
+export class Coherence {
+  readonly #options: CoherenceOptions
+  readonly #node = randomBytes(9).toString('base64url')
+  readonly #nodesKey: string
+  readonly #holders = new Holders()
+  readonly #sweep: Sweep
+  readonly #bus: Bus
+  #ear: Ear | undefined
+  #cache: NearCache | undefined
+  #lease: Lease | undefined
+  #isRegistered = false
+  #off: string | undefined = 'the store is not open'
+
+  constructor(options: CoherenceOptions) {
+    const { keyPrefix, leaseMs, context } = options
+    this.#options = options
+    this.#nodesKey = nodesKey(keyPrefix)
+    this.#sweep = new Sweep(this.#holders, (key) => this.#ask(key))
+    this.#bus = new Bus({
+      node: this.#node,
+      leaseMs,
+      publish: async (message) =>
+        decodeListed(await this.#run(announceScript, [this.#busChannel, message, this.#node])),
+      acknowledge: (to, message) => options.send(undefined, ['PUBLISH', this.#channelOf(to), message]),
+      heard: (announcement) => this.#heard(announcement),
+      failed: (error) => context.logger.warn({ store: 'redis', error }, 'other nodes could not be told of a change'),
+    })
+  }
+
+  get stats(): NearCacheStats {
+    return { ...(this.#off === undefined ? {} : { off: this.#off }), ...(this.#cache?.stats ?? NO_COPIES) }
+  }
+
+  /** The copies of this node, where it keeps any. */
+  get cache(): NearCache | undefined {
+    return this.#cache
+  }
+
+  /**
+   * Opens what it needs beside the connection of the store, which is up.
+   *
+   * @returns where copies are kept, the client that is to carry all commands from now on
+   */
+  async open(base: Client): Promise<Pick<Tracked, 'client' | 'close'> | undefined> {
+    const { context, copies, leaseMs } = this.#options
+    const duplicate = base.duplicate()
+    const ear = openEar(duplicate, {
+      channels: [this.#busChannel, this.#channelOf(this.#node)],
+      heard: (channel, text) =>
+        channel === this.#busChannel ? this.#bus.receive(text) : this.#bus.receiveAcknowledgement(text),
+      listening: () => this.#askAgain(),
+    })
+    this.#ear = ear
+    const refusal = await inTime(ear.opened, context.deadlineMs)
+    this.#off = refusal ?? (copies ? undefined : 'the option nearCache is false')
+    if (!copies || refusal !== undefined) return undefined
+    const tracked = await openTracked(duplicate, {
+      deadlineMs: context.deadlineMs,
+      invalidated: (key) => this.#invalidated(key),
+      renewed: () => this.#renewed(),
+    })
+    if (typeof tracked === 'string') {
+      this.#off = tracked
+      return undefined
+    }
+    this.#cache = new NearCache(copies)
+    this.#lease = new Lease(leaseMs, () => this.#round(tracked, ear))
+    return tracked
+  }
+
+  /** A copy that may be served now; see {@link NearCache.serve}. */
+  serve(key: string, atLeast: Version | undefined): ReturnType<NearCache['serve']> {
+    return this.#lease ? this.#cache?.serve(key, atLeast, this.#lease.isHeld) : undefined
+  }
+
+  /** Sessions are being read. */
+  use(): void {
+    this.#lease?.use()
+  }
+
+  hold(key: string): () => void {
+    const giveUp = this.#holders.hold(key)
+    this.#sweep.one(key) // it may have ended since it was opened
+    return giveUp
+  }
+
+  /** The tokens of a session have changed by this node. Resolves when no node serves a copy of before. */
+  tokensChanged(key: string): Promise<void> {
+    return this.#bus.announce({ key })
+  }
+
+  /** A session was ended by this node. Resolves when no node serves a copy of it. */
+  ended(key: string, ending: Ending): Promise<void> {
+    if (this.#holders.giveUp(key)) this.#options.context.ended(key, ending.user, ending.reason)
+    return this.#bus.announce({ key, ending })
+  }
+
+  async close(): Promise<void> {
+    this.#sweep.close()
+    this.#lease?.close()
+    // Nobody is to wait for a node that is gone.
+    if (this.#isRegistered)
+      await this.#options.send(this.#nodesKey, ['HDEL', this.#nodesKey, this.#node]).catch(() => {})
+    this.#ear?.close()
+  }
+
+  async #round(tracked: Tracked, { isListening }: Ear): Promise<boolean> {
+    const { epoch } = tracked
+    if (epoch === undefined || !isListening) return false
+    const { leaseMs } = this.#options
+    this.#isRegistered = true
+    try {
+      await this.#run(registerScript, [this.#node, `${leaseMs}`, `${withMargin(leaseMs)}`])
+      await tracked.barrier()
+    } catch {
+      return false // reads go to Redis, and tell what is wrong with it
+    }
+    return tracked.epoch === epoch
+  }
+
+  #invalidated(name: string | null): void {
+    const { keyPrefix } = this.#options
+    if (name === null) this.#cache?.flush()
+    else if (name.startsWith(keyPrefix)) this.#cache?.invalidate(name.slice(keyPrefix.length))
+  }
+
+  #renewed(): void {
+    this.#lease?.end()
+    this.#cache?.flush()
+    this.#askAgain()
+  }
+
+  /** What was said while nobody listened is lost. */
+  #askAgain(): void {
+    this.#sweep.all(this.#cache?.traces() ?? [])
+  }
+
+  #heard({ key, ending }: Announcement): void {
+    if (ending) this.#tell(key, ending)
+    else this.#cache?.invalidate(key)
+  }
+
+  #tell(key: string, { user, reason }: Ending): void {
+    const hadCopy = this.#cache?.drop(key) === true
+    if (this.#holders.giveUp(key) || hadCopy) this.#options.context.ended(key, user, reason)
+  }
+
+  /** Asks what became of a session that this process holds, or lately had a copy of. */
+  async #ask(key: string): Promise<void> {
+    const name = this.#options.keyPrefix + key
+    const reply = await this.#options.send(name, ['HMGET', name, 'm', 't', 'e'])
+    const [meta, tombstone, ending] = Array.isArray(reply) ? reply : []
+    if (meta) this.#cache?.forgetTrace(key)
+    else if (tombstone) this.#tell(key, decodeEnding(String(ending ?? '')))
+    else if (this.#holders.has(key)) this.#tell(key, { user: null, reason: 'dropped' })
+  }
+
+  #run(script: Script, args: string[]): Promise<unknown> {
+    const command = ['EVALSHA', script.sha, '1', this.#nodesKey, ...args]
+    return this.#options.send(this.#nodesKey, command, script)
+  }
+
+  get #busChannel(): string {
+    return `${this.#options.keyPrefix}bus`
+  }
+
+  #channelOf(node: string): string {
+    return `${this.#options.keyPrefix}acks:${node}`
+  }
+}
