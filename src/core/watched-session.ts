@@ -116,10 +116,10 @@ export class WatchedSession<Data extends object> {
 
   #rest(): void {
     if (this.#isOver) return
-    const everyMs = Math.min(...[...this.#watchers].map((watcher) => watcher.everyMs))
-    const untilEndMs = Math.max(1, this.#endsAt - this.#engine.clock.now())
+    let restMs = Math.max(1, this.#endsAt - this.#engine.clock.now())
+    for (const { everyMs } of this.#watchers) restMs = Math.min(restMs, everyMs)
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#hooks.asks(), Math.min(everyMs, untilEndMs)).unref()
+    this.#timer = setTimeout(() => this.#hooks.asks(), restMs).unref()
   }
 
   #use(watcher: Watcher): void {
