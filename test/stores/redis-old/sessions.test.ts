@@ -145,6 +145,19 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
     }
   })
 
+  test('revokeUser ends the old session with ours, and the old cookie opens nothing afterwards', async () => {
+    const { sessions, visitor, key } = await begin({ user: () => 'ada', save: ({ data }) => data as object })
+    const onlyOld = new Map(visitor)
+    await visit(sessions, visitor)
+    const old = String(await client.get(key))
+    assert.equal(await sessions.revokeUser('ada'), 1)
+    assert.equal(await client.exists(key), 0)
+    await client.set(key, old, { EX: 100 }) // as a slow old request does
+    for (const each of [visitor, onlyOld]) assert.equal((await visit(sessions, each)).user, null)
+    assert.equal(await client.exists(key), 0)
+    await sessions.close()
+  })
+
   test('functions of the application that fail cost no request, are counted, and are logged once', async () => {
     const lines: string[] = []
     const logger = {
