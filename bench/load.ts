@@ -14,6 +14,7 @@ export const LOAD_CORE = '1'
 export interface BenchServer {
   readonly name: string
   readonly url: string
+  readonly pid: number
   /** CPU time and requests since it started. */
   usage(): Promise<{ cpuUs: number; requests: number }>
   stop(): Promise<void>
@@ -26,6 +27,7 @@ export async function startServer(name: string, file: URL, args: readonly string
   return {
     name,
     url: `http://127.0.0.1:${port}`,
+    pid: child.pid ?? 0,
     async usage() {
       child.send('usage')
       const [usage] = (await once(child, 'message')) as [{ cpuUs: number; requests: number }]
@@ -98,6 +100,12 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2
     ? (sorted[middle] ?? Number.NaN)
     : ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2
+}
+
+/** The value below which this part of all values lies. */
+export function percentile(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN
 }
 
 /** A Markdown table. */

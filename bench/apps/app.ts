@@ -105,6 +105,10 @@ async function useSojourn(store: StoreDefinition): Promise<void> {
     await sessions.of(req).login('user-1')
     res.json({ ok: true })
   })
+  app.get('/logout', async (req, res) => {
+    await sessions.of(req).logout()
+    res.json({ ok: true })
+  })
   app.get('/read', (req, res) => void res.json({ views: sessions.of(req).data.views }))
   app.get('/read-object', (req, res) => void res.json({ items: sessions.of(req).data.cart.length }))
   app.get('/write', (req, res) => {

@@ -116,10 +116,10 @@ export class WatchedSession<Data extends object> {
 
   #rest(): void {
     if (this.#isOver) return
-    let restMs = Math.max(1, this.#endsAt - this.#engine.clock.now())
-    for (const { everyMs } of this.#watchers) restMs = Math.min(restMs, everyMs)
+    const everyMs = Math.min(...[...this.#watchers].map((watcher) => watcher.everyMs))
+    const untilEndMs = Math.max(1, this.#endsAt - this.#engine.clock.now())
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#hooks.asks(), restMs).unref()
+    this.#timer = setTimeout(() => this.#hooks.asks(), Math.min(everyMs, untilEndMs)).unref()
   }
 
   #use(watcher: Watcher): void {

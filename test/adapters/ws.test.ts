@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { suite, test, type TestContext } from 'node:test'
-import { setTimeout } from 'node:timers/promises'
 import express from 'express'
 import Fastify from 'fastify'
 import { WebSocketServer } from 'ws'
@@ -352,25 +351,6 @@ suite('while a socket is open', () => {
     assert.throws(() => atServer?.emit('message', Buffer.from('x'), false), /of the application/)
     client.terminate()
   })
-})
-
-test('a socket that its client closes is watched no more', async (t) => {
-  const store = createTestStore()
-  const sessions = createTestSessions({ initial, store, idleTimeout: '20m' })
-  const { cookie } = await sessions.issue({ user: 'ada' })
-  const { port, clients } = await serveSockets(t, sessions, { every: OFTEN })
-  const { client } = await connect(t, port, { cookie })
-  const asked = new Promise<void>((resolve) => (store.before = () => resolve()))
-  await asked
-  const [atServer] = clients
-  assert.ok(atServer)
-  const closed = gone(atServer)
-  client.close()
-  await closed
-  await new Promise(setImmediate)
-  const { length } = store.calls
-  await setTimeout(10 * OFTEN)
-  assert.equal(store.calls.length, length)
 })
 
 suite('a socket whose session is over closes', () => {

@@ -265,47 +265,6 @@ suite('watch: time', () => {
     assert.equal(await connections[0]?.ended, 'expired')
   })
 
-  test('use() puts no end off past the absolute timeout', async (t) => {
-    const fleet = createFleet({ idleTimeout: '20m', absoluteTimeout: '30m' })
-    const { sessions, clock, store } = fleet
-    const connection = await connect(t, sessions, await createVisitor(sessions))
-    const { startedAt } = onlyRecord(store)
-    clock.advance('15m')
-    const isWritten = asked(fleet, 1, 'apply')
-    connection.use()
-    await isWritten
-    assert.equal(onlyRecord(store).expiresAt, startedAt + 30 * 60_000)
-    clock.advance('15m')
-    connection.use()
-    assert.equal(await connection.ended, 'expired')
-  })
-
-  test('an answer that a use has overtaken moves no end back', async (t) => {
-    const fleet = createFleet({ idleTimeout: '20m' })
-    const { sessions, clock, store } = fleet
-    const gate = createGate()
-    const client = await createVisitor(sessions)
-    const session = await sessions.open(client.request)
-    store.around = async (call, run) => {
-      const answer = await run()
-      if (call === 'read') await gate.opened
-      return answer
-    }
-    const watch = sessions.watch(session, () => assert.fail(), { every: never })
-    t.after(() => watch.stop())
-    await settled()
-    clock.advance('2m')
-    watch.use()
-    await settled()
-    assert.equal(onlyRecord(store).lastSeenAt, clock.now())
-    gate.open()
-    await settled()
-    const { length } = store.calls
-    watch.use()
-    await settled()
-    assert.equal(store.calls.length, length)
-  })
-
   test('use() through a token from before a login, or of a session that ended, uses nothing and is told', async (t) => {
     const { sessions, other, clock, store } = createFleet({ idleTimeout: '20m' }, 2)
     const client = await createVisitor(sessions)
@@ -345,19 +304,15 @@ suite('watch: a store that tells of ends', () => {
 
   test('is heard at once, and given time to say why a session is gone', async (t) => {
     const { fleet, contexts } = createTellingFleet()
-    const { sessions, store, clock, events } = fleet
+    const { sessions, store, events } = fleet
     for (const isToldLate of [false, true]) {
-      const connection = await connect(t, sessions, await createVisitor(sessions), { every: never })
-      await settled()
+      const connection = await connect(t, sessions, await createVisitor(sessions), { every: isToldLate ? 2 : never })
       const { key } = onlyRecord(store)
-      store.records.clear()
       if (isToldLate) {
         const isAsked = asked(fleet, 1)
-        clock.advance('2m')
-        connection.use()
+        store.records.clear()
         await isAsked
-        await settled()
-      }
+      } else store.records.clear()
       assert.deepEqual(connection.ends, [])
       contexts[0]?.ended(key, 'ann', 'logout')
       contexts[0]?.ended(key, 'ann', 'logout')
