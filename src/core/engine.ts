@@ -28,6 +28,8 @@ export class Engine<Data extends object> {
   readonly hasUserIndex: boolean
   readonly turns: Turns = new Turns()
   readonly #slot = randomBytes(9).toString('base64url')
+  /** What is to be done when a login elsewhere may have superseded tokens of a session that is held. */
+  whenTokensChanged: (key: string) => void = () => {}
   #operationCount = 0
   readonly #ended = new Map<string, EndReason>()
   #closing: Promise<void> | undefined
@@ -53,6 +55,7 @@ export class Engine<Data extends object> {
       cookie: this.policy.cookie,
       dropped: (key) => this.tellEnd(key, null, 'dropped'),
       ended: (key, user, reason) => this.tellEnd(key, user, reason),
+      tokensChanged: (key) => this.whenTokensChanged(key),
       raise: (name, event) => this.events.emit(name, event),
     })
     this.carrying = store.carried

@@ -129,8 +129,8 @@ export interface Store {
   /**
    * The power to tell of ends: this process goes on with the session after its request, as a WebSocket does, and from now
    * on is told of its end by {@link StoreContext.ended}, on whichever node it ends, until it calls the result (which it may
-   * do more than once). At least once: after a lost connection the store asks again. Default: whoever goes on with a
-   * session reads it now and then.
+   * do more than once). At least once: after a lost connection the store asks again. Of a login it is told by
+   * {@link StoreContext.tokensChanged}, once at most. Default: whoever goes on with a session reads it now and then.
    */
   hold?(key: string): () => void
 
@@ -221,6 +221,8 @@ export interface StoreContext {
   dropped(key: string): void
   /** Tells that a session which this process holds has ended, through whichever node. Once or more often; told on once. */
   ended(key: string, user: string | null, reason: EndReason): void
+  /** Tells that through another node a login may have superseded tokens of a session which this process holds. */
+  tokensChanged(key: string): void
   /** Raises an event that is about the store and no session. */
   raise<N extends StoreEventName>(name: N, event: SessionEvents[N]): void
 }

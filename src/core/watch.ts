@@ -38,6 +38,7 @@ export class Watches<Data extends object> {
     this.#engine = engine
     engine.events.on('ended', ({ key, reason }) => this.#watched.get(key)?.end(reason))
     engine.events.on('login', ({ key }) => this.#watched.get(key)?.askSoon())
+    engine.whenTokensChanged = (key) => this.#watched.get(key)?.askSoon()
   }
 
   /** @param standing of the session; `undefined` for one that is not stored, of which there is nothing to tell */

@@ -12,7 +12,7 @@ import { startOnFreePorts } from '../support/ports.ts'
 import { needs } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
-import { type Connected, connect, OFTEN, serveSockets, type SocketServer } from './support/sockets.ts'
+import { type Connected, connect, NEVER, OFTEN, serveSockets, type SocketServer } from './support/sockets.ts'
 
 interface Data {
   views: number
@@ -106,8 +106,8 @@ async function visitor(t: TestContext, node: Node, { port }: SocketServer<Data>)
   }
 }
 
-/** Stores that say on every node why a session has ended. */
-const TELLING: readonly StoreKind[] = []
+/** Stores that tell every node that holds a session of its end, why it came, and of logins. The others are asked again. */
+const TELLING: readonly StoreKind[] = ['redis by url', 'redis by ioredis']
 
 function reasonOn(kind: StoreKind, reason: string): string {
   return TELLING.includes(kind) ? reason : 'elsewhere'
@@ -121,7 +121,7 @@ for (const [kind, start] of Object.entries(fleets) as [StoreKind, (t: TestContex
     async (t) => {
       const [here, there] = await start(t)
       assert.ok(here && there)
-      const server = await serveSockets(t, here, { every: OFTEN })
+      const server = await serveSockets(t, here, { every: TELLING.includes(kind) ? NEVER : OFTEN })
 
       const out = await visitor(t, here, server)
       const stays = await visitor(t, here, server)
@@ -150,20 +150,24 @@ suite(
       await using proxy = await startTcpProxy({ to: { port: redis.port } })
       const [here, there] = await startNodes(t, 'redis by url', [`redis://127.0.0.1:${proxy.port}`, redis.url])
       assert.ok(here && there)
-      const server = await serveSockets(t, here, { every: OFTEN })
-      const visitors = await Promise.all([1, 2, 3].map(() => visitor(t, here, server)))
-      for (const { visit, closed, ended, ask } of visitors.slice(1)) {
-        const failed = new Promise((resolve) => here.on('storeFailed', resolve))
+      const [asking, told] = [
+        await serveSockets(t, here, { every: OFTEN }),
+        await serveSockets(t, here, { every: NEVER }),
+      ]
+      const stays = await visitor(t, here, told)
+      for (const server of [told, asking]) {
+        const { visit, closed, ended, ask } = await visitor(t, here, server)
         await proxy.refuse(true)
         proxy.cut()
-        await failed
         await visit(there, (session) => session.logout())
         assert.equal(await ask('the node knows no better'), 'the node knows no better')
         await proxy.refuse(false)
-        assert.equal((await closed).code, 4401)
+        const { code, reason } = await closed
+        assert.equal(code, 4401)
+        if (server === told) assert.equal(reason, 'logout')
         assert.equal((await ended).user, 'ada')
       }
-      assert.equal(await visitors[0]?.ask('still here'), 'still here')
+      assert.equal(await stays.ask('still here'), 'still here')
     })
 
     test('when nothing passes for a while, and its connections stay', async (t) => {
@@ -171,14 +175,12 @@ suite(
       await using proxy = await startTcpProxy({ to: { port: redis.port } })
       const [here, there] = await startNodes(t, 'redis by url', [`redis://127.0.0.1:${proxy.port}`, redis.url])
       assert.ok(here && there)
-      const server = await serveSockets(t, here, { every: OFTEN })
+      const server = await serveSockets(t, here, { every: NEVER })
       const { visit, closed, ended } = await visitor(t, here, server)
-      const failed = new Promise((resolve) => here.on('storeFailed', resolve))
       proxy.blackHole('both')
       await visit(there, (session) => session.logout())
-      await failed
       proxy.blackHole('none')
-      assert.equal((await closed).code, 4401)
+      assert.deepEqual(await closed, { code: 4401, reason: 'logout' })
       assert.equal((await ended).user, 'ada')
     })
   },

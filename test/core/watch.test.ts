@@ -321,6 +321,20 @@ suite('watch: a store that tells of ends', () => {
     assert.equal(events.filter(([name]) => name === 'ended').length, 2)
   })
 
+  test('tells that tokens have changed: the session is asked for at once', async (t) => {
+    const { fleet, contexts } = createTellingFleet()
+    const { sessions, store } = fleet
+    const connection = await connect(t, sessions, await createVisitor(sessions), { every: never })
+    await settled()
+    const { key, generation } = onlyRecord(store)
+    store.records.set(key, { ...onlyRecord(store), generation: generation + 1, floor: generation + 1, user: 'ann' })
+    contexts[0]?.tokensChanged('another')
+    await settled()
+    assert.deepEqual(connection.ends, [])
+    contexts[0]?.tokensChanged(key)
+    assert.equal(await connection.ended, 'superseded')
+  })
+
   test('says nothing: the connection ends all the same', async (t) => {
     const { fleet } = createTellingFleet()
     const { sessions, store } = fleet

@@ -30,6 +30,7 @@ export function makeMemoryStore(options?: MemoryStoreOptions, whenDropped?: (key
       whenDropped?.(key)
     },
     ended() {},
+    tokensChanged() {},
     raise() {},
   })
   return { store, dropped, clock }

@@ -34,6 +34,7 @@ export function makeRedisStore(options: RedisStoreOptions, parts: Partial<StoreC
     deadlineMs: 1_000,
     dropped() {},
     ended() {},
+    tokensChanged() {},
     raise() {},
   }
   return redisStore(options).open({ ...context, ...parts })

@@ -23,6 +23,7 @@ export function makeSqliteStore(options: SqliteStoreOptions, parts: Partial<Stor
     deadlineMs: 1_000,
     dropped() {},
     ended() {},
+    tokensChanged() {},
     raise() {},
     ...parts,
   })

@@ -16,7 +16,7 @@ import { openTracked, type Tracked } from './tracking.ts'
 
 export interface CoherenceOptions {
   readonly keyPrefix: string
-  readonly context: Pick<StoreContext, 'deadlineMs' | 'logger' | 'ended'>
+  readonly context: Pick<StoreContext, 'deadlineMs' | 'logger' | 'ended' | 'tokensChanged'>
   /** `undefined`: this node keeps no copies. */
   readonly copies: CopyLimits | undefined
   /** Length of the leases of this fleet. */
@@ -166,8 +166,9 @@ export class Coherence {
   }
 
   #heard({ key, ending }: Announcement): void {
-    if (ending) this.#tell(key, ending)
-    else this.#cache?.invalidate(key)
+    if (ending) return this.#tell(key, ending)
+    this.#cache?.invalidate(key)
+    if (this.#holders.has(key)) this.#options.context.tokensChanged(key)
   }
 
   #tell(key: string, { user, reason }: Ending): void {

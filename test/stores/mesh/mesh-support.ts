@@ -57,6 +57,7 @@ export class Mesh implements AsyncDisposable {
       deadlineMs: 1_000,
       dropped() {},
       ended() {},
+      tokensChanged() {},
       raise() {},
       ...this.#context,
     })
