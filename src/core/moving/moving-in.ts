@@ -64,7 +64,7 @@ export class MovingIn<Data extends object> {
         return this.old.idIn(header) === link.id ? this.#blank({ isPresented: true }) : this.open(header)
       }
       if (meeting === 'same' || reopenings === REOPENINGS_MAX) return { ...opening, twin: twin as Twin<never> }
-      opening = await again()
+      opening = { ...(await again()), isToCarry: true } // so that no copy from before serves the client's next request
       if (typeof meeting === 'object' && opening.record) return { ...opening, userThere: meeting.user }
     }
     return opening

@@ -1,3 +1,4 @@
+import { compareVersions } from '../../token/index.ts'
 import type { Engine } from '../engine.ts'
 import type { Opening } from '../life.ts'
 import { UNITE_TRIES_MAX } from '../limits.ts'
@@ -138,7 +139,10 @@ export class Twin<Data extends object> {
     // At first all requests of a page find that it lacks what is new here; who took it over is writing that.
     const isBehind = found.isBehind && (found.isMarked || this.#view.version.sequence > 1)
     if (found.taken.size === 0 && !isBehind) return 'same'
-    return this.#engine.turns.run(this.#key(), () => this.#unite())
+    const { version } = this.#view
+    const meeting = await this.#engine.turns.run(this.#key(), () => this.#unite())
+    // Or ours was a copy from before.
+    return meeting === 'same' && compareVersions(version, this.#view.version) !== 0 ? 'changed' : meeting
   }
 
   /** Before ours ends. */

@@ -16,7 +16,7 @@ import { OLD_SECRET } from './support.ts'
 type Data = Record<string, string>
 const FORMAT = { cookieName: 'connect.sid', valuePrefix: 's:', secrets: [OLD_SECRET], algorithm: 'sha256' }
 const FIELDS = ['a', 'b', 'c']
-const SCHEDULES = 40
+const SCHEDULES = 25
 const STEPS = 60
 const AT_ONCE = 5
 
@@ -94,7 +94,7 @@ describe('moving in with both, one visitor, whatever the order of requests', { s
       b: '0',
       c: '0',
     })
-    const options = { secret: createSecret(), logger: { info() {}, warn() {}, error() {} } }
+    const options = { secret: createSecret(), deadline: '20s' as const, logger: { info() {}, warn() {}, error() {} } }
     const migrateFrom = connectRedis({ secret: OLD_SECRET, write: 'both' })
     const store = redisStore({ url: redis.url, keyPrefix: `${seed}:`, migrateFrom })
     await using first = createSessions<Data>({ ...options, store })

@@ -73,7 +73,7 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
     const migrateFrom = connectRedis({ secret: OLD_SECRET, write: 'both', ...old })
     const { encrypt = false, ...options } = more
     const store = redisStore({ url: redis.url, keyPrefix: `${count}:`, migrateFrom, encrypt })
-    const sessions = createSessions<Data>({ secret: createSecret(), logger: quiet, ...options, store })
+    const sessions = createSessions<Data>({ secret: createSecret(), logger: quiet, deadline: '20s', ...options, store })
     return { sessions, visitor, id, key: `sess:${id}` }
   }
 

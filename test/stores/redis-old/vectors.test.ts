@@ -81,6 +81,7 @@ describe('sessions that the other libraries left in Redis', { skip: needs('redis
       await client.ready?.set(redisKey, redisValue, { EX: 60 })
       const options = {
         secret: createSecret(),
+        deadline: '20s' as const,
         logger: { info() {}, warn() {}, error() {} },
         cookie: { name: '__Host-new' },
       }
