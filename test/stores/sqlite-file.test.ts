@@ -17,6 +17,47 @@ function rowCount(path: string): unknown {
   return row?.['count']
 }
 
+/** A file as version 1 of the schema had it. */
+function createVersion1(path: string, rows: readonly (readonly [key: string, record: string | null])[]): void {
+  const database = new DatabaseSync(path)
+  database.exec(`
+    PRAGMA journal_mode = WAL;
+    CREATE TABLE sessions (key TEXT NOT NULL PRIMARY KEY, clean_at REAL NOT NULL, record TEXT) STRICT;
+    CREATE INDEX sessions_by_clean_at ON sessions (clean_at);
+    PRAGMA application_id = ${0x536f6a6f};
+    PRAGMA user_version = 1;
+  `)
+  for (const row of rows) {
+    database.prepare('INSERT INTO sessions (key, record, clean_at) VALUES (?, ?, ?)').run(...row, inAnHour)
+  }
+  database.close()
+}
+
+describe('sqliteStore over versions', () => {
+  it('opens a file of version 1, by several stores at once, and finds the sessions of its users', async () => {
+    const path = temporaryDatabase()
+    const rest = [now, now, now, inAnHour, [['a', 0, 1, '1']], [['slot', 1, 0, 1]]]
+    const record = (user: string | null): string => JSON.stringify([0, 1, 0, 0, 0, [], user, ...rest])
+    createVersion1(path, [
+      ['of-ada', record('ada')],
+      ['of-nobody', record(null)],
+      ['ended', null],
+      ['damaged', '[0, 1, "ada"'],
+    ])
+    const stores = await Promise.all(Array.from({ length: 4 }, () => openSqliteStore(path)))
+    for (const store of stores) {
+      assert.deepEqual(await store.users?.list('ada', { limit: 10 }), { entries: [{ key: 'of-ada', at: now }] })
+      assert.equal((await store.read('of-nobody'))?.fields.get('a')?.value, '1')
+      assert.equal(await store.read('ended'), undefined)
+      await assert.rejects(store.read('damaged'), /is damaged/)
+    }
+    assert.equal((await stores[0]?.apply(changeOf('of-nobody', { login: { user: 'ada' } })))?.outcome, 'applied')
+    const page = await stores[1]?.users?.list('ada', { limit: 10 })
+    assert.deepEqual(page?.entries.map(({ key }) => key).toSorted(), ['of-ada', 'of-nobody'])
+    for (const store of stores) await store.close()
+  })
+})
+
 describe('sqliteStore over restarts', () => {
   it('has sessions and ends as they were', async () => {
     const path = temporaryDatabase()
@@ -141,7 +182,7 @@ describe('sqliteStore refuses', () => {
   it('a file that a newer version wrote', async () => {
     const path = temporaryDatabase()
     await (await openSqliteStore(path)).close()
-    new DatabaseSync(path).exec('PRAGMA user_version = 2')
+    new DatabaseSync(path).exec('PRAGMA user_version = 3')
     await assert.rejects(
       makeSqliteStore({ path }).ready(),
       /written by a newer version of sojourn .*; update sojourn here/,

@@ -1,7 +1,11 @@
-import { storeContract } from './contract.ts'
+import { type OpenStore, storeContract } from './contract.ts'
 import { openSqliteStore, temporaryDatabase } from './sqlite-support.ts'
+import { usersContract } from './users-contract.ts'
 
-storeContract('sqliteStore', async () => {
+async function open(): Promise<OpenStore> {
   const store = await openSqliteStore(temporaryDatabase())
   return { store, close: () => store.close() }
-})
+}
+
+storeContract('sqliteStore', open)
+usersContract('sqliteStore', open, 'records')

@@ -6,7 +6,7 @@ import { loadSqlite } from './load.ts'
 
 /** `PRAGMA application_id` of our files ("Sojo"), so that no other application's database is written to by mistake. */
 const APPLICATION_ID = 0x536f6a6f
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
 
 /**
  * `record` is NULL for an ended session; `clean_at` is when the row may go. The table keeps its rowid, since rows of a
@@ -16,6 +16,22 @@ const SCHEMA = `
   CREATE TABLE sessions (key TEXT NOT NULL PRIMARY KEY, clean_at REAL NOT NULL, record TEXT) STRICT;
   CREATE INDEX sessions_by_clean_at ON sessions (clean_at);
   PRAGMA application_id = ${APPLICATION_ID};
+`
+
+/**
+ * From version 1 on. `user` and `login_at` are those of the record, where it has a user; `seat` is 1 where the session has
+ * one. Rows of version 1 tell theirs by the places in `encoding.ts`; one that is damaged has no user.
+ */
+const UPGRADE = `
+  ALTER TABLE sessions ADD COLUMN user TEXT;
+  ALTER TABLE sessions ADD COLUMN login_at REAL;
+  ALTER TABLE sessions ADD COLUMN seat INTEGER;
+  UPDATE sessions SET user = json_extract(record, '$[6]'), login_at = json_extract(record, '$[7]')
+    WHERE json_valid(record) AND json_extract(record, '$[6]') IS NOT NULL;
+  CREATE INDEX sessions_by_user ON sessions (user, login_at, key) WHERE user IS NOT NULL;
+  CREATE INDEX sessions_by_seat ON sessions (user, login_at, key) WHERE seat = 1;
+  CREATE TABLE epochs (user TEXT NOT NULL PRIMARY KEY, epoch TEXT NOT NULL, clean_at REAL NOT NULL) STRICT;
+  CREATE INDEX epochs_by_clean_at ON epochs (clean_at);
   PRAGMA user_version = ${SCHEMA_VERSION};
 `
 
@@ -33,14 +49,14 @@ export function openDatabase(path: string, synchronous: Synchronous): DatabaseSy
   const database = new DatabaseSync(path)
   try {
     database.exec('PRAGMA busy_timeout = 0') // a wait inside SQLite would block the event loop
-    const isNew = checkIsOurs(database, path)
+    const version = checkIsOurs(database, path)
     if (pragma(database, 'journal_mode = WAL') !== 'wal') {
       throw new StoreUnavailableError(
         `${path} is where SQLite cannot keep a write-ahead log; put it on a disk of this machine`,
       )
     }
     database.exec(`PRAGMA synchronous = ${synchronous}`)
-    if (isNew) createTables(database, path)
+    if (version < SCHEMA_VERSION) createTables(database, path)
     return database
   } catch (error) {
     database.close()
@@ -70,15 +86,17 @@ export function fileIdentity(path: string): string | undefined {
 function createTables(database: DatabaseSync, path: string): void {
   inTransaction(database, () => {
     // Another process may have been first.
-    if (checkIsOurs(database, path)) database.exec(SCHEMA)
+    const version = checkIsOurs(database, path)
+    if (version < 1) database.exec(SCHEMA)
+    if (version < SCHEMA_VERSION) database.exec(UPGRADE)
   })
 }
 
-/** Whether the database is still empty. @throws StoreUnavailableError where it is not for this program */
-function checkIsOurs(database: DatabaseSync, path: string): boolean {
+/** The version of its schema; 0 where it is still empty. @throws StoreUnavailableError where it is not for this program */
+function checkIsOurs(database: DatabaseSync, path: string): number {
   const isEmpty = database.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() === undefined
   const version = Number(pragma(database, 'user_version'))
-  if (isEmpty && version === 0) return true
+  if (isEmpty && version === 0) return 0
   if (pragma(database, 'application_id') !== APPLICATION_ID) {
     throw new StoreUnavailableError(
       `${path} is the database of another application; give the sessions a file of their own`,
@@ -89,7 +107,7 @@ function checkIsOurs(database: DatabaseSync, path: string): boolean {
       `${path} was written by a newer version of sojourn (schema ${version}; this one knows ${SCHEMA_VERSION}); update sojourn here`,
     )
   }
-  return false
+  return version
 }
 
 function pragma(database: DatabaseSync, text: string): unknown {

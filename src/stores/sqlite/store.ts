@@ -20,6 +20,7 @@ import {
 import { fileIdentity, inTransaction, openDatabase, type Synchronous } from './database.ts'
 import { decodeRecord, encodeRecord } from './encoding.ts'
 import { isBusy, toStoreError } from './failure.ts'
+import { prepareUsers, SqliteUsers, type UserStatements } from './users.ts'
 
 /** One write in so many also removes rows whose time is over: more than were made since, and few enough that no call stalls. */
 const WRITES_PER_CLEANING = 64
@@ -41,7 +42,9 @@ interface Handle {
   readonly identity: string | undefined
   readonly select: StatementSync
   readonly upsert: StatementSync
+  readonly update: StatementSync
   readonly clean: StatementSync
+  readonly users: UserStatements
 }
 
 /** What the file has under a key. */
@@ -54,6 +57,7 @@ interface Row {
 const NO_ROW: Row = { record: undefined, isEnded: false, cleanAt: 0 }
 
 export class SqliteStore implements Store {
+  readonly users: SqliteUsers
   readonly #settings: SqliteSettings
   readonly #context: StoreContext
   #handle: Handle | undefined
@@ -63,6 +67,11 @@ export class SqliteStore implements Store {
   constructor(settings: SqliteSettings, context: StoreContext) {
     this.#settings = settings
     this.#context = context
+    this.users = new SqliteUsers({
+      read: (task) => this.#whenFree((handle) => task(handle().users)),
+      write: (task) => this.#write(({ users }) => task(users)),
+      now: () => context.clock.now(),
+    })
   }
 
   ready(): Promise<void> {
@@ -80,7 +89,7 @@ export class SqliteStore implements Store {
     return this.#write((handle) => {
       const row = readRow(handle, change.key)
       const { result, record } = applyChange(row.record, row.isEnded, change)
-      if (record) put(handle, record)
+      if (record) put(handle, record, row)
       return result
     })
   }
@@ -98,7 +107,7 @@ export class SqliteStore implements Store {
     return this.#write((handle) => {
       const row = readRow(handle, whole.key)
       if (isTombstone(whole)) bury(handle, whole, row)
-      else if (takesPlace(row.record, row.isEnded, whole)) put(handle, whole)
+      else if (takesPlace(row.record, row.isEnded, whole)) put(handle, whole, row)
     })
   }
 
@@ -177,12 +186,15 @@ function openHandle({ path, synchronous }: SqliteSettings): Handle {
       identity: fileIdentity(path),
       select: database.prepare('SELECT clean_at, record FROM sessions WHERE key = ?'),
       upsert: database.prepare(
-        `INSERT INTO sessions (key, clean_at, record) VALUES (?, ?, ?)
-        ON CONFLICT (key) DO UPDATE SET clean_at = excluded.clean_at, record = excluded.record`,
+        `INSERT INTO sessions (key, clean_at, record, user, login_at) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (key) DO UPDATE SET clean_at = excluded.clean_at, record = excluded.record,
+          seat = CASE WHEN user IS excluded.user THEN seat END, user = excluded.user, login_at = excluded.login_at`,
       ),
+      update: database.prepare('UPDATE sessions SET clean_at = ?, record = ? WHERE key = ?'),
       clean: database.prepare(
         `DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE clean_at <= ? ORDER BY clean_at LIMIT ?)`,
       ),
+      users: prepareUsers(database),
     }
   } catch (error) {
     database.close()
@@ -199,10 +211,14 @@ function readRow({ select }: Handle, key: string): Row {
     : { record: decodeRecord(key, record), isEnded: false, cleanAt }
 }
 
-function put({ upsert }: Handle, record: SessionRecord): void {
-  upsert.run(record.key, record.expiresAt + CLEANING_MARGIN_MS, encodeRecord(record))
+function put({ upsert, update }: Handle, record: SessionRecord, before: Row): void {
+  const { key, user, startedAt } = record
+  const cleanAt = record.expiresAt + CLEANING_MARGIN_MS
+  const text = encodeRecord(record)
+  if (before.record?.user === user && before.record.startedAt === startedAt) update.run(cleanAt, text, key)
+  else upsert.run(key, cleanAt, text, user, user === null ? null : startedAt)
 }
 
 function bury({ upsert }: Handle, { key, forgetAt }: Tombstone, { isEnded, cleanAt }: Row): void {
-  upsert.run(key, isEnded ? Math.max(forgetAt, cleanAt) : forgetAt, null)
+  upsert.run(key, isEnded ? Math.max(forgetAt, cleanAt) : forgetAt, null, null, null)
 }
