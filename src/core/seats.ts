@@ -55,8 +55,9 @@ async function vacate<Data extends object>(
   reason?: 'replaced',
 ): Promise<boolean> {
   const found = await find(engine, user, entry)
-  if (found.isLive && !reason) return false
-  if ((await endFound(engine, user, found, reason)) === 'kept') return false
+  const isInUse = found.is === 'live' || found.is === 'unreadable'
+  if (isInUse && !reason) return false
+  if ((await endFound(engine, user, found, reason ?? 'replaced')) === 'kept') return false
   await leave(engine, user, [entry])
   return true
 }

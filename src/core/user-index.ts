@@ -1,6 +1,6 @@
 import { endSession } from './ending.ts'
 import type { Engine } from './engine.ts'
-import { SojournError } from './errors.ts'
+import { SessionInvalidError, SojournError } from './errors.ts'
 import type { EndReason } from './events.ts'
 import { LOGIN_UNDER_WAY_MS } from './limits.ts'
 import { endOf } from './policy.ts'
@@ -23,21 +23,27 @@ function usersOf({ users }: Store): UserSessions {
 }
 
 /** What is under a key that is listed for a user. */
-export interface Found {
-  readonly entry: UserEntry
-  /** Where the session is the user's; its time may be over. */
-  readonly record?: SessionRecord
-  readonly isLive: boolean
-}
+export type Found = { readonly entry: UserEntry } & (
+  | { readonly is: 'live' | 'over'; readonly record: SessionRecord }
+  /** Nothing, or a session of somebody else. */
+  | { readonly is: 'none' }
+  /** A session that is damaged, or sealed with a secret that is missing. */
+  | { readonly is: 'unreadable' }
+)
 
 export async function find<Data extends object>(
   { store, clock, policy }: Engine<Data>,
   user: string,
   entry: UserEntry,
 ): Promise<Found> {
-  const record = await store.call('read', (store) => store.read(entry.key, { fresh: true }))
-  if (record?.user !== user) return { entry, isLive: false }
-  return { entry, record, isLive: endOf(policy, record) > clock.now() }
+  try {
+    const record = await store.call('read', (store) => store.read(entry.key, { fresh: true }))
+    if (record?.user !== user) return { entry, is: 'none' }
+    return { entry, record, is: endOf(policy, record) > clock.now() ? 'live' : 'over' }
+  } catch (error) {
+    if (error instanceof SessionInvalidError) return { entry, is: 'unreadable' }
+    throw error
+  }
 }
 
 /** Takes keys out of the index, where the store has one. A key that stays though its session has ended harms nobody, so that a failure does not count. */
@@ -50,20 +56,29 @@ export async function leave<Data extends object>(
   await callUsers(engine, 'leave', async (users) => users.leave?.(user, entries)).catch(() => {})
 }
 
-/** Those that no login that is under way may be about to make a session of. */
+/** Those without a session, but for what a login that is under way may be about to make one of. */
 export function dead<Data extends object>({ clock }: Engine<Data>, found: readonly Found[]): UserEntry[] {
   const before = clock.now() - LOGIN_UNDER_WAY_MS
-  return found.filter(({ entry, isLive }) => !isLive && entry.at < before).map(({ entry }) => entry)
+  return found.flatMap(({ entry, is }) => ((is === 'none' || is === 'over') && entry.at < before ? [entry] : []))
 }
 
-/** Ends a session that was found, unless a login has changed it since (`kept`). One whose time was over is put away without a word (`dead`). */
+/**
+ * Ends a session that was found, unless a login has changed it since (`kept`). One whose time was over is put away without
+ * a word (`dead`), and so is what is none.
+ */
 export async function endFound<Data extends object>(
   engine: Engine<Data>,
   user: string,
-  { entry: { key }, record, isLive }: Found,
-  reason: EndReason | undefined,
+  found: Found,
+  reason: EndReason,
 ): Promise<'ended' | 'dead' | 'kept'> {
-  if (!record) return 'dead'
+  const { key } = found.entry
+  if (found.is === 'none') return 'dead'
+  if (found.is === 'unreadable') {
+    return (await endSession(engine, { key, user, reason })) === 'ended' ? 'ended' : 'dead'
+  }
+  const { record } = found
+  const isLive = found.is === 'live'
   const end = { key, user, record, reason: isLive ? reason : undefined, generation: record.floor }
   const result = await endSession(engine, end)
   if (result === 'superseded') return 'kept'

@@ -27,10 +27,11 @@ export async function* listSessions<Data extends object>(
   for await (const entries of pages(engine, user)) {
     const found = await Promise.all(entries.map((entry) => find(engine, user, entry)))
     await leave(engine, user, dead(engine, found))
-    for (const { entry, record, isLive } of found) {
-      if (!record || !isLive) continue
+    for (const one of found) {
+      if (one.is !== 'live') continue
+      const { record } = one
       yield {
-        key: entry.key,
+        key: record.key,
         client: loginOf(record).client,
         createdAt: new Date(record.createdAt),
         loggedInAt: new Date(record.startedAt),
@@ -54,7 +55,7 @@ export async function endSessionsOf<Data extends object>(
     const results = await Promise.all(others.map((entry) => endListed(engine, user, entry)))
     count += results.filter(({ result }) => result === 'ended').length
     const gone = results
-      .filter(({ found, result }) => found.record && result !== 'kept')
+      .filter(({ found, result }) => found.is !== 'none' && result !== 'kept')
       .map(({ found }) => found.entry)
     await leave(engine, user, [
       ...gone,

@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { Client, createFleet, createTurnedClock, createVisitor, type Data, type Fleet } from './fleet.ts'
 import { createIndexedStore, type IndexedStore } from './indexed-store.ts'
 import { memoryStore } from '../../src/index.ts'
+import { SessionInvalidError } from '../../src/core/errors.ts'
 import type { Sessions } from '../../src/core/sessions.ts'
 import type { SessionsOptions } from '../../src/core/policy.ts'
 
@@ -221,6 +222,26 @@ suite('revokeUser(user)', () => {
     await assert.rejects(sessions.revokeUser('ann'), { code: 'store_unavailable' })
     store.around = (_, run) => run()
     assert.equal(await sessions.revokeUser('ann'), 3)
+  })
+
+  test('ends a session that cannot be read, too, which list passes over', async () => {
+    const { sessions, store } = createIndexedFleet()
+    await loggedIn(sessions, 'ann')
+    const [damaged] = store.keysOf('ann')
+    const client = await loggedIn(sessions, 'ann')
+    let reads = 0
+    store.around = async (call, run) => {
+      if (call === 'read' && (reads += 1) % 2 === 0) throw new SessionInvalidError('a secret is missing')
+      return run()
+    }
+    assert.deepEqual(
+      (await collect(sessions.list('ann'))).map(({ key }) => key),
+      [store.keysOf('ann').find((key) => key !== damaged)],
+    )
+    assert.equal(await sessions.revokeUser('ann'), 2)
+    store.around = (_, run) => run()
+    assert.deepEqual([store.records.size, store.keysOf('ann')], [0, []])
+    assert.equal(await userOf(sessions, client), null)
   })
 
   test('works where sessions are found by their records, too', async () => {

@@ -24,7 +24,7 @@ function createVersion1(path: string, rows: readonly (readonly [key: string, rec
     PRAGMA journal_mode = WAL;
     CREATE TABLE sessions (key TEXT NOT NULL PRIMARY KEY, clean_at REAL NOT NULL, record TEXT) STRICT;
     CREATE INDEX sessions_by_clean_at ON sessions (clean_at);
-    PRAGMA application_id = ${0x536f6a6f};
+    PRAGMA application_id = 1399810671;
     PRAGMA user_version = 1;
   `)
   for (const row of rows) {
