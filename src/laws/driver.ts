@@ -100,6 +100,17 @@ export class Driver {
     this.expectEqual(seen, code, `the answer to ${control.do}`)
   }
 
+  /** Ends all sessions of a user. @returns whether the store can: one that says so promises nothing of it */
+  async revokeUser(node: number, user: string): Promise<boolean> {
+    const control: Control = { do: 'revokeUser', user }
+    const response = await fetch(`${this.node(node).url}/control`, { method: 'POST', body: JSON.stringify(control) })
+    if (response.ok) return true
+    const answer: unknown = await response.json()
+    const code = typeof answer === 'object' && answer !== null && 'code' in answer ? answer.code : answer
+    this.expectEqual(code, 'unsupported', 'the answer to revokeUser')
+    return false
+  }
+
   async controlAll(control: Control): Promise<unknown[]> {
     return Promise.all(this.fleet.nodes.map((_, node) => this.control(node, control)))
   }

@@ -137,4 +137,29 @@ export const goneLaws: readonly LawTest[] = [
       await d.expectDead(copy, 'after a logout while a node was away')
     },
   ),
+
+  lawTest(
+    1,
+    'revoke-user',
+    'revokeUser ends every session of its user, one whose login is being answered too, and none of others or of later logins',
+    [],
+    async (d) => {
+      const user = `user ${d.barrier()}`
+      const visitors = await Promise.all(upTo(3).map(() => d.visitorWith(['login', user])))
+      const other = await d.visitorWith(['login', 'bob'])
+      const late = await d.visitorWith(['set', 'secret', 1])
+      const login = await d.heldApply(late, 1, 'after', [['login', user]])
+      if (await d.revokeUser(0, user)) {
+        await late.keep(await login.release())
+        for (const visitor of [...visitors, late]) {
+          for (const node of upTo(d.nodes)) {
+            d.expectEqual((await d.look(visitor, node)).user, null, 'the user of a session after revokeUser')
+          }
+        }
+        d.expectEqual((await d.look(other, 1)).user, 'bob', 'the user of another session after revokeUser')
+        d.expectEqual((await d.ask(late, 1, ['login', user])).user, user, 'the user of a login after revokeUser')
+        d.expectEqual((await d.look(late, 0)).user, user, 'the user of a login after revokeUser')
+      } else await login.release()
+    },
+  ),
 ]

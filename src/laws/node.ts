@@ -74,6 +74,7 @@ export type Control =
   | { readonly do: 'clock'; readonly clockMs: number }
   | { readonly do: 'transcript' | 'counts' | 'health' }
   | { readonly do: 'replay' | 'revoke' | 'get' | 'copy' | 'installCopy'; readonly key: string }
+  | { readonly do: 'revokeUser'; readonly user: string }
   | { readonly do: 'increment'; readonly key: string; readonly field: string }
 
 const EVENT_NAMES = [
@@ -210,6 +211,8 @@ class Node {
         return store.replay(control.key)
       case 'revoke':
         return sessions.revoke(control.key)
+      case 'revokeUser':
+        return sessions.revokeUser(control.user)
       case 'get':
         return sessions.get(control.key)
       case 'copy': {

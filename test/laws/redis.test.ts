@@ -84,12 +84,16 @@ async function contentsOf(url: string): Promise<(string | Uint8Array)[]> {
   const client = createClient({ url })
   await client.connect()
   const contents: (string | Uint8Array)[] = []
+  async function valueOf(key: string): Promise<unknown> {
+    const type = await client.type(key)
+    if (type === 'zset') return client.zRangeWithScores(key, 0, -1)
+    return type === 'string' ? client.get(key) : client.hGetAll(key)
+  }
   const binary = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
   for await (const keys of client.scanIterator()) {
     for (const key of keys) {
       const dump: unknown = await binary.dump(key)
-      contents.push(key)
-      if ((await client.type(key)) === 'hash') contents.push(JSON.stringify(await client.hGetAll(key)))
+      contents.push(key, JSON.stringify(await valueOf(key)))
       if (Buffer.isBuffer(dump)) contents.push(dump)
     }
   }

@@ -13,20 +13,27 @@ import {
   type StoreDefinition,
   takesPlace,
   type Tombstone,
+  type UserEntry,
+  type UserLogin,
+  type UserPage,
+  type UserSessions,
 } from '../../src/core/index.ts'
 
 /** What the nodes share. */
 export class Shelf {
   readonly records = new Map<string, SessionRecord>()
   readonly ended = new Set<string>()
+  readonly epochs = new Map<string, string>()
 }
 
 /** One node's view of a shelf. A fault is a subclass that does one thing wrong. */
 export class RulesStore implements Store {
+  readonly users: UserSessions
   protected readonly shelf: Shelf
 
   constructor(shelf: Shelf) {
     this.shelf = shelf
+    this.users = new RulesUsers(shelf)
   }
 
   async ready(): Promise<void> {}
@@ -68,6 +75,43 @@ export class RulesStore implements Store {
   protected bury(key: string): void {
     this.shelf.records.delete(key)
     this.shelf.ended.add(key)
+  }
+}
+
+/** One node's view of the users of a shelf, found by their records. */
+export class RulesUsers implements UserSessions {
+  protected readonly shelf: Shelf
+
+  constructor(shelf: Shelf) {
+    this.shelf = shelf
+  }
+
+  async enter({ user }: UserLogin): Promise<string> {
+    await turn()
+    return this.shelf.epochs.get(user) ?? ''
+  }
+
+  async settle(login: UserLogin, epoch: string): Promise<boolean> {
+    return (await this.enter(login)) === epoch
+  }
+
+  async advance(user: string): Promise<void> {
+    await turn()
+    this.shelf.epochs.set(user, `${this.shelf.epochs.get(user) ?? ''}+`)
+  }
+
+  async list(user: string, _options: { limit: number; after?: string }): Promise<UserPage> {
+    await turn()
+    const records = [...this.shelf.records.values()].filter((record) => record.user === user)
+    return { entries: records.map(({ key, startedAt: at }) => ({ key, at })) }
+  }
+
+  async seat(): Promise<boolean> {
+    return true
+  }
+
+  async seated(): Promise<readonly UserEntry[]> {
+    return []
   }
 }
 

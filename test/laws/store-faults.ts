@@ -12,9 +12,10 @@ import {
   type Sessions,
   type SessionsOptions,
   type Tombstone,
+  type UserPage,
 } from '../../src/core/index.ts'
 import type { LawData } from '../../src/laws/index.ts'
-import { RulesStore } from './rules-store.ts'
+import { RulesStore, RulesUsers } from './rules-store.ts'
 
 /** One fault. `seenBy` names the test of `laws` that is tried first. */
 export interface Fault {
@@ -67,7 +68,26 @@ function spoiled(
   return wrong((record, change) => [record, change], after)
 }
 
+/** A store whose index of users is wrong. */
+function withUsers(Users: typeof RulesUsers): typeof RulesStore {
+  return class extends RulesStore {
+    override readonly users: RulesUsers = new Users(this.shelf)
+  }
+}
+
 export const storeFaults: readonly Fault[] = [
+  {
+    title: 'a user is found in some sessions and not in all',
+    seenBy: 'revoke-user',
+    View: withUsers(
+      class extends RulesUsers {
+        override async list(user: string, options: { limit: number; after?: string }): Promise<UserPage> {
+          const { entries } = await super.list(user, options)
+          return { entries: entries.slice(1) }
+        }
+      },
+    ),
+  },
   {
     title: 'a change of a session that is not there makes one',
     seenBy: 'logout-commit-in-flight',
