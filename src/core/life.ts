@@ -19,7 +19,10 @@ type State =
   /** The token is from before a login: reads as empty, and only `login` writes. */
   | { readonly kind: 'detached'; readonly reason: () => SojournError }
 
-type RecordMeta = Pick<SessionRecord, 'version' | 'user' | 'startedAt' | 'createdAt' | 'lastSeenAt' | 'expiresAt'>
+type RecordMeta = Pick<
+  SessionRecord,
+  'version' | 'user' | 'startedAt' | 'createdAt' | 'lastSeenAt' | 'expiresAt' | 'isStale'
+>
 
 /** How a session came out of `open`. */
 export interface Opening {
@@ -149,7 +152,8 @@ export class Life<Data extends object> {
 
   get touchIsDue(): boolean {
     const { policy, clock } = this.#engine
-    return this.#state.kind === 'live' && clock.now() - this.#state.record.lastSeenAt >= policy.touchEveryMs
+    if (this.#state.kind !== 'live' || this.#state.record.isStale) return false
+    return clock.now() - this.#state.record.lastSeenAt >= policy.touchEveryMs
   }
 
   /** Whether this request is to hand out a successor. */
@@ -157,6 +161,7 @@ export class Life<Data extends object> {
     const { clock, carrying } = this.#engine
     const now = clock.now()
     if (this.#state.kind !== 'live' || this.cookies.token !== undefined || carrying?.rotates === false) return false
+    if (this.#state.record.isStale) return false
     return now >= this.#rotationIsDueAt && now > this.#rotatesAt
   }
 

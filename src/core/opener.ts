@@ -159,6 +159,7 @@ export class Opener<Data extends object> {
     const field = stored.fields.get(USE_FIELD)
     const use = useOf(stored, field)
     if (use.issue !== 0 && use.issue !== issue) return this.#stolen(presented, stored, opening, isFresh)
+    if (stored.isStale) return inUse(presented, opening, { pending: false })
     const current = inUse(presented, opening, stored)
     const now = this.#engine.clock.now()
     const settlesAt = (stored.retired[0] ?? 0) + this.#engine.policy.graceMs
@@ -309,7 +310,11 @@ function toOpening(presented: Presented, record: SessionRecord, initial: object)
 }
 
 /** The newest generation was presented. */
-function inUse({ isOfSigner, generation }: Presented, opening: Opening, { pending }: SessionRecord): Opening {
+function inUse(
+  { isOfSigner, generation }: Presented,
+  opening: Opening,
+  { pending }: Pick<SessionRecord, 'pending'>,
+): Opening {
   const successor = pending ? { successor: generation + 1 } : undefined
   return { ...opening, isCurrent: true, isOfSigner, ...successor }
 }

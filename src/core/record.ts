@@ -43,6 +43,8 @@ export interface SessionRecord {
   readonly fields: ReadonlyMap<string, StoredField>
   /** The last operation of each node, by the node's slot. */
   readonly operations: ReadonlyMap<string, OperationResult>
+  /** A copy past its time, served since the store is away: nothing is written for it that nobody asked for. Default: `false`. */
+  readonly isStale?: boolean
 }
 
 /** What is left of an ended session, so that a late `create` or an older copy does not bring it back. */

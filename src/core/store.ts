@@ -189,6 +189,8 @@ export interface NearCacheStats {
   readonly misses: number
   /** Reads that a copy was there for, while no lease was. */
   readonly lapses: number
+  /** Reads that a copy served past its lease, while the store was away. */
+  readonly stale: number
   /** Copies that were dropped since another node changed the session, and times that all were. */
   readonly invalidations: number
   readonly flushes: number

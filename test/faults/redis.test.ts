@@ -55,7 +55,8 @@ void test(
       assert.ok(stats.connection)
       assert.ok(stats.connection.outages > 0)
       assert.ok(stats.connection.refused > 0)
-      assert.deepEqual([stats.connection.state, stats.connection.calls], ['ready', 0], node.client)
+      assert.equal(stats.connection.state, 'ready', node.client)
+      assert.ok(stats.connection.calls < 5, 'but for what a lease asks, nothing is under way')
     }
   },
 )

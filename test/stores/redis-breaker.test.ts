@@ -75,14 +75,16 @@ describe('redisStore on a standing connection without answers', { skip: needs('r
       }
       await assert.rejects(store.check(), { code: 'store_unavailable' })
       assert.equal(commands, 0)
-      assert.partialDeepStrictEqual(store.stats?.connection, { refused: 1_001, outages: 1 })
+      const { refused = 0, outages } = store.stats?.connection ?? {}
+      assert(refused >= 1_001, `${refused}`) // the lease of copies asks by itself
+      assert.equal(outages, 1)
       redis.resume()
       await isBack
       const key = randomKey()
       await store.apply(changeOf(key, { create: true, fields: fieldsOf({ a: '1' }) }))
       assert((await store.read(key))?.key === key)
       await sent
-      assert.partialDeepStrictEqual(store.stats?.connection, { state: 'ready', calls: 0, outages: 1 })
+      assert.partialDeepStrictEqual(store.stats?.connection, { state: 'ready', outages: 1 })
       assert.deepEqual(lines.map(([level]) => level), ['warn', 'info']) // prettier-ignore
     })
   }

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Cluster, Redis as Ioredis } from 'ioredis'
 import { createClient, createCluster, createSentinel } from 'redis'
 import type { Logger, Store, StoreContext } from '../../src/core/index.ts'
@@ -103,10 +104,11 @@ export async function openSentinelStore(
 
 async function ready(store: Store, closeClient: () => void): Promise<OpenRedisStore> {
   // A short deadline is meant for the calls of a test, and not for connecting on a busy machine.
-  for (let triesLeft = 20; ; triesLeft -= 1) {
+  for (let triesLeft = 200; ; triesLeft -= 1) {
     const error = await store.ready().catch((reason: unknown) => reason)
     if (error === undefined) break
     if (triesLeft === 0) throw error
+    await sleep(50)
   }
   async function close(): Promise<void> {
     await store.close()

@@ -67,11 +67,15 @@ export interface Duplicate {
 const FITTING =
   'give a client made by createClient(), createCluster() or createSentinel() of redis, or by new Redis() or new Cluster() of ioredis, or a url'
 
+/** Their constructors have no names to tell them by. */
+export function isOfIoredis(client: RedisClientLike | undefined): client is IoredisLike | IoredisClusterLike {
+  return typeof client === 'object' && client !== null && 'call' in client && 'status' in client
+}
+
 /** @throws TypeError for what is none */
 export function toClient(client: RedisClientLike): Client {
   if (typeof client !== 'object' || client === null) throw new TypeError(`client is not a Redis client; ${FITTING}`)
-  // Their constructors have no names to tell them by.
-  if ('call' in client && 'status' in client) return fromIoredis(client)
+  if (isOfIoredis(client)) return fromIoredis(client)
   if (!('sendCommand' in client && 'isReady' in client)) {
     throw new TypeError(`client is not a Redis client that is known here; ${FITTING}`)
   }

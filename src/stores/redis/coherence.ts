@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { NearCacheStats, StoreContext } from '../../core/index.ts'
+import type { NearCacheStats, SessionRecord, StoreContext } from '../../core/index.ts'
 import type { Version } from '../../token/index.ts'
 import { Bus } from './bus.ts'
 import type { Client } from './client.ts'
@@ -21,11 +21,23 @@ export interface CoherenceOptions {
   readonly copies: CopyLimits | undefined
   /** Length of the leases of this fleet. */
   readonly leaseMs: number
+  /** How long after its lease a copy may be served while Redis is away; 0: not at all. */
+  readonly staleMs: number
   /** Sends a command by the store's link. */
   send(key: string | undefined, args: string[], script?: Script): Promise<unknown>
 }
 
-const NO_COPIES = { copies: 0, bytes: 0, hits: 0, misses: 0, lapses: 0, invalidations: 0, flushes: 0, patches: 0 }
+const NO_COPIES = {
+  copies: 0,
+  bytes: 0,
+  hits: 0,
+  misses: 0,
+  lapses: 0,
+  stale: 0,
+  invalidations: 0,
+  flushes: 0,
+  patches: 0,
+}
 
 /** What this node knows of sessions beside Redis, and how all nodes keep it true: copies, leases, the bus, and who holds a session. */
 export class Coherence {
@@ -82,25 +94,35 @@ export class Coherence {
     })
     this.#ear = ear
     const refusal = await inTime(ear.opened, context.deadlineMs)
-    this.#off = refusal ?? (copies ? undefined : 'the option nearCache is false')
-    if (!copies || refusal !== undefined) return undefined
+    if (refusal !== undefined) return this.#without(refusal)
+    if (!copies) return this.#without('the option nearCache is false')
     const tracked = await openTracked(duplicate, {
       deadlineMs: context.deadlineMs,
       invalidated: (key) => this.#invalidated(key),
       renewed: () => this.#renewed(),
     })
-    if (typeof tracked === 'string') {
-      this.#off = tracked
-      return undefined
-    }
+    if (typeof tracked === 'string') return this.#without(tracked)
+    this.#off = undefined
     this.#cache = new NearCache(copies)
     this.#lease = new Lease(leaseMs, () => this.#round(tracked, ear))
     return tracked
   }
 
+  #without(why: string): undefined {
+    const { staleMs, context } = this.#options
+    this.#off = why
+    if (staleMs > 0) context.logger.warn({ store: 'redis' }, `staleReads has no copies to serve: ${why}`)
+  }
+
   /** A copy that may be served now; see {@link NearCache.serve}. */
   serve(key: string, atLeast: Version | undefined): ReturnType<NearCache['serve']> {
     return this.#lease ? this.#cache?.serve(key, atLeast, this.#lease.isHeld) : undefined
+  }
+
+  /** A copy that may be served since Redis is away. */
+  serveStale(key: string, atLeast: Version | undefined): SessionRecord | undefined {
+    const { staleMs } = this.#options
+    return staleMs > 0 && this.#lease?.isWithin(staleMs) ? this.#cache?.serveStale(key, atLeast) : undefined
   }
 
   /** Sessions are being read. */

@@ -6,11 +6,11 @@
  * @module
  */
 
-import type { StoreDefinition } from '../../core/index.ts'
-import type { RedisClientLike } from './client.ts'
+import type { Duration, StoreDefinition } from '../../core/index.ts'
+import { isOfIoredis, type RedisClientLike } from './client.ts'
 import type { OldSessionsDefinition } from './old/old-sessions.ts'
 import { type RedisClusterOptions, type RedisSentinelOptions, toSource } from './source.ts'
-import { type NearCacheOptions, toNearCache } from './near-cache-options.ts'
+import { type NearCacheOptions, toNearCache, toStaleMs } from './near-cache-options.ts'
 import { RedisStore } from './store.ts'
 
 export { connectRedis, type ConnectRedisOptions } from './old/connect-redis.ts'
@@ -94,6 +94,14 @@ export interface RedisStoreOptions {
    * `sessions.stats().nearCache.off` says why there are none. Give every node of a fleet the same. Default: `true`.
    */
   nearCache?: boolean | NearCacheOptions | undefined
+
+  /**
+   * While Redis is away from this node or gives it no answers, a copy of the near cache is served to whoever only reads, for
+   * so long after its lease ran out, at most a minute. Whatever writes is answered 503 all the same, and so is a request that
+   * has seen a newer version, and who has no copy here. The price: where this node alone is cut off, it goes on to serve for
+   * so long what others have changed, and sessions that they have ended. Needs `nearCache`. Default: never.
+   */
+  staleReads?: Duration | undefined
 }
 
 /**
@@ -129,12 +137,13 @@ export function redisStore(options: RedisStoreOptions): StoreDefinition {
     migrateFrom,
     waitReplicas = 0,
     nearCache = true,
+    staleReads,
     ...others
   } = options
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) {
     throw new TypeError(
-      `redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, cluster, sentinel, keyPrefix, encrypt, migrateFrom, waitReplicas, nearCache`,
+      `redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, cluster, sentinel, keyPrefix, encrypt, migrateFrom, waitReplicas, nearCache, staleReads`,
     )
   }
   if (typeof keyPrefix !== 'string') throw new TypeError('keyPrefix is text')
@@ -153,6 +162,7 @@ export function redisStore(options: RedisStoreOptions): StoreDefinition {
     encrypt,
     migrateFrom,
     waitReplicas,
+    staleMs: toStaleMs(staleReads, nearCache !== false && !isOfIoredis(client)),
   }
   const near = toNearCache(nearCache)
   return {

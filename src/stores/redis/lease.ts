@@ -32,6 +32,11 @@ export class Lease {
     return now < this.#heldUntil && Date.now() - this.#startedAt < this.#lengthMs
   }
 
+  /** Whether it holds, or ran out by no more than this. Does not keep it alive. */
+  isWithin(graceMs: number): boolean {
+    return performance.now() < this.#heldUntil + graceMs && Date.now() - this.#startedAt < this.#lengthMs + graceMs
+  }
+
   /** Sessions are being read: copies will be asked for. */
   use(): void {
     this.#use(performance.now())

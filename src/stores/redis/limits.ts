@@ -79,3 +79,6 @@ export const ASK_PAUSE_MS = 100
 
 /** How often every session that a process goes on with is asked for again, in milliseconds: less than a tombstone stays, so that its reason is found. */
 export const SWEEP_EVERY_MS = 20_000
+
+/** Longest `staleReads`, in milliseconds: so long a node that is cut off may serve a session that was ended. A longer outage is no moment to hide. */
+export const STALE_MS_MAX = 60_000

@@ -54,15 +54,15 @@ export class Link {
     client.on('error', this.#onError)
   }
 
-  /** Whether Redis can be used, and if not, why. */
-  get state(): ConnectionStats['state'] {
-    const { state } = this.#client
-    return state === 'ready' && this.#silentCount > 0 ? 'silent' : state
+  /** Whether Redis cannot be used now, and perhaps soon. */
+  get isOut(): boolean {
+    return this.#client.state === 'away' || this.#silentCount > 0
   }
 
   get stats(): ConnectionStats {
+    const { state } = this.#client
     return {
-      state: this.state,
+      state: state === 'ready' && this.#silentCount > 0 ? 'silent' : state,
       calls: this.#callCount,
       refused: this.#refusedCount,
       outages: this.#outageCount,

@@ -1,5 +1,5 @@
 import { type Duration, toMilliseconds } from '../../core/index.ts'
-import { COPIES_BYTES_MAX, COPIES_MAX, LEASE_MS_MAX, LEASE_OF_DEADLINE_MAX } from './limits.ts'
+import { COPIES_BYTES_MAX, COPIES_MAX, LEASE_MS_MAX, LEASE_OF_DEADLINE_MAX, STALE_MS_MAX } from './limits.ts'
 import type { CopyLimits } from './near-cache.ts'
 
 /** Options of the near cache of {@link redisStore}. */
@@ -45,6 +45,15 @@ export function toNearCache(nearCache: boolean | NearCacheOptions): ToNearCache 
     }
     return { copies: isOn ? copies : undefined, leaseMs: leaseMs ?? Math.min(LEASE_MS_MAX, deadlineMs / 2) }
   }
+}
+
+/** @throws TypeError for what does not fit */
+export function toStaleMs(staleReads: Duration | undefined, keepsCopies: boolean): number {
+  if (staleReads === undefined) return 0
+  if (keepsCopies) return toMilliseconds('staleReads', staleReads, STALE_MS_MAX)
+  throw new TypeError(
+    'staleReads serves copies of the near cache, and this store keeps none: leave out nearCache: false, and give a url or a client of redis',
+  )
 }
 
 function toCount(name: string, value: number): number {

@@ -38,7 +38,7 @@ export interface Reading {
 export class NearCache {
   readonly #entries: LRUCache<string, Entry>
   readonly #lines = new Map<string, Line>()
-  readonly #counts = { hits: 0, misses: 0, lapses: 0, invalidations: 0, flushes: 0, patches: 0 }
+  readonly #counts = { hits: 0, misses: 0, lapses: 0, stale: 0, invalidations: 0, flushes: 0, patches: 0 }
 
   constructor({ maxSessions, maxBytes }: CopyLimits) {
     this.#entries = new LRUCache({
@@ -67,6 +67,14 @@ export class NearCache {
       return record
     }
     return undefined
+  }
+
+  /** The copy of a session for when Redis cannot be asked. That there is none is no such copy: nobody is logged out by it. */
+  serveStale(key: string, atLeast: Version | undefined): SessionRecord | undefined {
+    const record = this.#entries.get(key)?.record
+    if (!record || (atLeast && compareVersions(atLeast, record.version) > 0)) return undefined
+    this.#counts.stale += 1
+    return { ...record, isStale: true }
   }
 
   /** To be called before a read is sent, and {@link endRead} when it is over, however it ended. */

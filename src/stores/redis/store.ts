@@ -49,6 +49,8 @@ export interface RedisSettings {
   /** `undefined`: there is no near cache. */
   readonly copies: CopyLimits | undefined
   readonly leaseMs: number
+  /** How long after its lease a copy may be served while Redis is away; 0: not at all. */
+  readonly staleMs: number
 }
 
 /** A store on one Redis. Each call is one command about one key, and each may be sent again. */
@@ -75,7 +77,7 @@ export class RedisStore implements Store {
   readonly #endMs: number
 
   constructor(settings: RedisSettings, context: StoreContext) {
-    const { source, keyPrefix, encrypt, migrateFrom, waitReplicas, copies, leaseMs } = settings
+    const { source, keyPrefix, encrypt, migrateFrom, waitReplicas, copies, leaseMs, staleMs } = settings
     const send: Link['send'] = (...command) => this.#reach().send(...command)
     this.#source = source
     this.#keyPrefix = keyPrefix
@@ -95,7 +97,7 @@ export class RedisStore implements Store {
       send,
       replicas: () => this.#toReplicas(),
     })
-    this.#coherence = new Coherence({ keyPrefix, context, copies, leaseMs, send })
+    this.#coherence = new Coherence({ keyPrefix, context, copies, leaseMs, staleMs, send })
   }
 
   async ready(): Promise<void> {
@@ -114,10 +116,22 @@ export class RedisStore implements Store {
     this.#isServing = true
   }
 
-  async read(key: string, { atLeast, fresh }: ReadOptions = {}): Promise<SessionRecord | undefined> {
-    const copy = fresh ? undefined : this.#coherence.serve(key, atLeast)
+  async read(key: string, options: ReadOptions = {}): Promise<SessionRecord | undefined> {
+    const copy = options.fresh ? undefined : this.#coherence.serve(key, options.atLeast)
     if (copy !== undefined) return copy ?? undefined
     this.#coherence.use()
+    const stale = (): SessionRecord | undefined =>
+      this.#link?.isOut && !options.fresh ? this.#coherence.serveStale(key, options.atLeast) : undefined
+    try {
+      return stale() ?? (await this.#readAndKeep(key))
+    } catch (error) {
+      const found = stale() // Redis may have gone away meanwhile
+      if (found) return found
+      throw error
+    }
+  }
+
+  async #readAndKeep(key: string): Promise<SessionRecord | undefined> {
     const { cache } = this.#coherence
     const reading = cache?.beginRead(key)
     let stored: Stored | null | undefined
@@ -216,6 +230,8 @@ export class RedisStore implements Store {
   async #write<Reply, T>(key: string, { sent, decode, follow }: Write<Reply, T>): Promise<T> {
     const { cache } = this.#coherence
     let next: ((copy: Stored) => Stored | undefined) | undefined
+    const refusal = this.#reach().refusal(this.#keyPrefix + key)
+    if (refusal) throw refusal // nothing is sent, so that the copy stays
     cache?.beginWrite(key)
     try {
       const result = decode(await sent())
