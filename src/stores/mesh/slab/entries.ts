@@ -118,13 +118,13 @@ export class Entries {
     if (tags) tags[id % CHUNK_ENTRIES] = tag
   }
 
-  /** The first id from `from` on, and below `end`, that has this tag; or `end`. */
-  findTag(tag: number, from: number, end: number): number {
+  /** The first id from `from` on, and below `end`, whose tag is `wanted`; or `end`. */
+  findTag(wanted: number, from: number, end: number): number {
     for (let id = from; id < end;) {
       const start = id - (id % CHUNK_ENTRIES)
       const chunkEnd = Math.min(start + CHUNK_ENTRIES, end)
       const tags = this.#chunks[start / CHUNK_ENTRIES]?.tags
-      if (tags) for (; id < chunkEnd; id++) if (tags[id - start] === tag) return id
+      if (tags) for (; id < chunkEnd; id++) if (tags[id - start] === wanted) return id
       id = chunkEnd
     }
     return end
