@@ -44,6 +44,19 @@ describe('redisStore with replicas', { skip: needs('redis-server') }, () => {
     })
   }
 
+  it('settles a login, and refuses those under way, once a replica has it', async () => {
+    await using opened = await openRedisStore('a url', master.port, PATIENT)
+    const { users } = opened.store
+    assert(users)
+    const entrance = { user: 'ada', key: randomKey(), at: Date.now() }
+    const epoch = await users.enter(entrance)
+    assert.equal(await users.settle(entrance, epoch), true)
+    assert.deepEqual(opened.store.stats?.replication, { confirmed: 1, unconfirmed: 0 })
+    await users.advance('ada')
+    assert.equal(await users.settle(entrance, epoch), false)
+    assert.deepEqual(opened.store.stats?.replication, { confirmed: 2, unconfirmed: 0 })
+  })
+
   it('answers without it after a part of the deadline, and warns once', async () => {
     const { logger, lines } = listening()
     await using opened = await openRedisStore('a url', master.port, { logger })

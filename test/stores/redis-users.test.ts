@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
+import { createClient } from 'redis'
 import type { Store, StoreContext, UserSessions } from '../../src/core/index.ts'
 import { createSessions } from '../../src/index.ts'
 import { redisStore } from '../../src/stores/redis/index.ts'
 import { needs } from '../support/programs.ts'
 import { askRedis, type Redis, startRedis } from '../support/redis.ts'
 import { changeOf, now, randomKey } from './changes.ts'
-import { listening, openRedisStore } from './redis-support.ts'
+import { listening, makeRedisStore, openRedisStore } from './redis-support.ts'
 
 const DAY_MS = 86_400_000
 
@@ -28,9 +29,9 @@ describe('the sessions of a user in Redis', { skip: needs('redis-server') }, () 
 
   /** The keys of one user, and how long each lives. */
   async function timesToLive(): Promise<Map<string, number>> {
-    const keys = (await ask('KEYS', 'sojourn:user:*')) as string[]
+    const keys = (await ask('KEYS', '*sojourn:user:*')) as string[]
     const times = await Promise.all(keys.map((key) => ask('PTTL', key)))
-    return new Map(keys.map((key, index) => [key.replace(/\{.*\}/, 'U'), Number(times[index])]))
+    return new Map(keys.map((key, index) => [key.replace(/user:[\w-]{43}/, 'user:U'), Number(times[index])]))
   }
 
   it('share one slot, apart from every session, and have names that tell no user', async () => {
@@ -40,10 +41,29 @@ describe('the sessions of a user in Redis', { skip: needs('redis-server') }, () 
     await users.enter(login)
     await users.seat(login, 5)
     await users.advance(login.user)
-    const keys = (await ask('KEYS', 'sojourn:user:*')) as string[]
+    const keys = (await ask('KEYS', '*sojourn:user:*')) as string[]
     assert.equal(keys.length, 3)
-    assert.equal(new Set(keys.map((key) => /\{(.*)\}/.exec(key)?.[1])).size, 1)
+    assert.equal(new Set(keys.map((key) => /\{(.*)\}/.exec(key)?.[1] ?? key)).size, 1)
     assert(!keys.join(' ').includes('ada'))
+    await ask('FLUSHALL')
+  })
+
+  it('share one slot where the prefix has braces, too', async () => {
+    const client = createClient({ url: redis.url })
+    await client.connect()
+    const store = makeRedisStore({ client, keyPrefix: '{app}:' })
+    await store.ready()
+    const login = { user: 'ada', key: randomKey(), at: now }
+    await store.users?.enter(login)
+    await store.users?.seat(login, 5)
+    await store.users?.advance('ada')
+    const keys = (await ask('KEYS', '*app*user:*')) as string[]
+    assert.deepEqual(
+      keys.map((key) => /\{([^}]+)\}/.exec(key)?.[1]),
+      ['app', 'app', 'app'],
+    )
+    await store.close()
+    client.destroy()
     await ask('FLUSHALL')
   })
 
@@ -56,7 +76,7 @@ describe('the sessions of a user in Redis', { skip: needs('redis-server') }, () 
     await opened.users.advance(login.user)
     const times = await timesToLive()
     const least = DAY_MS - 60_000
-    for (const name of ['sojourn:user:U', 'sojourn:user:U:seats', 'sojourn:user:U:epoch']) {
+    for (const name of ['sojourn:user:U', '{sojourn:user:U}:seats', '{sojourn:user:U}:epoch']) {
       const time = times.get(name) ?? 0
       assert(time > least && time <= DAY_MS + 20_000, `${name}: ${time}`)
     }
@@ -81,7 +101,7 @@ describe('the sessions of a user in Redis', { skip: needs('redis-server') }, () 
     const { users } = opened
     const user = randomUUID()
     for (let count = 0; count < 150; count += 1) await users.enter({ user, key: randomKey(), at: now - 2 * DAY_MS })
-    const [key = ''] = (await ask('KEYS', 'sojourn:user:*')) as string[]
+    const [key = ''] = (await ask('KEYS', '*sojourn:user:*')) as string[]
     // Each of them has removed some that were there before.
     await users.enter({ user, key: randomKey(), at: now - DAY_MS / 2 })
     assert(Number(await ask('ZCARD', key)) <= 51)
@@ -134,7 +154,7 @@ describe('the sessions of a user in Redis', { skip: needs('redis-server') }, () 
     const { list, leave, read, end } = sessions.stats().storeCalls
     const parts = count / 100
     assert.deepEqual({ list, leave, read, end }, { list: 2 * (parts + 1), leave: parts, read: 2 * count, end: count })
-    const left = (await ask('KEYS', 'sojourn:user:*')) as string[]
+    const left = (await ask('KEYS', '*sojourn:user:*')) as string[]
     assert.deepEqual(
       left.filter((key) => !key.endsWith(':epoch')),
       [],

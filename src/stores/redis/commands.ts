@@ -49,7 +49,7 @@ export class Commands {
     const name = this.#options.keyPrefix + key
     for (let claims = 0; ; claims += 1) {
       const reply = String(await this.#send(this.#incarnations.script, name, [waits ? `${header}w` : header, ...args]))
-      if (!reply.startsWith('i')) return waits ? this.#replicated(key, reply, startedAt) : reply
+      if (!reply.startsWith('i')) return waits ? this.replicated(key, reply, startedAt) : reply
       if (claims === CLAIMS_MAX)
         throw new StoreUnavailableError('Redis servers take turns faster than a change is made')
       await this.#incarnations.claim(reply)
@@ -59,16 +59,21 @@ export class Commands {
   /** Runs the end script, which always matters. */
   async end(key: string, args: readonly string[]): Promise<string> {
     const startedAt = performance.now()
-    return this.#replicated(key, String(await this.run(endScript, key, args)), startedAt)
+    return this.replicated(key, String(await this.run(endScript, key, args)), startedAt)
   }
 
   #send(script: Script, name: string, args: readonly string[]): Promise<unknown> {
     return this.#options.send(name, ['EVALSHA', script.sha, '1', name, ...args], script)
   }
 
-  /** The answer without its tail, which tells whether there are replicas, and the server's replication id. */
-  async #replicated(key: string, reply: string, startedAt: number): Promise<string> {
-    const tail = /^([ages].*)\n(\d+) (\w+)$/s.exec(reply)
+  /**
+   * Waits for replicas, where an answer has a tail that tells how many there are, and the server's replication id.
+   *
+   * @param key what was changed, without the prefix
+   * @returns the answer without the tail
+   */
+  async replicated(key: string, reply: string, startedAt: number): Promise<string> {
+    const tail = /^(.*)\n(\d+) (\w+)$/s.exec(reply)
     if (!tail) return reply
     const [, answer = '', connected, server = ''] = tail
     const { waitReplicas, deadlineMs } = this.#options

@@ -37,7 +37,7 @@ export interface ScriptOfServers {
 }
 
 /** What tells, after an answer that is worth it, how many replicas its server has and its replication id. */
-const TAIL = `
+export const TAIL = `
 local info = redis.call('INFO', 'replication')
 local server = string.match(info, 'master_replid:(%x+)')
 if not server then return redis.error_reply('ERR INFO tells no master_replid') end

@@ -84,7 +84,6 @@ export class RedisStore implements Store {
     this.#context = context
     this.#atRest = new AtRest(context.keyRing, encrypt)
     this.#endMs = migrateFrom?.lifeMs ?? 0
-    this.users = new RedisUsers(keyPrefix, context, send)
     if (migrateFrom) {
       this.oldSessions = migrateFrom.open(context, (key, args, script) => send(key, [...args], script))
     }
@@ -96,6 +95,12 @@ export class RedisStore implements Store {
       logger: context.logger,
       send,
       replicas: () => this.#toReplicas(),
+    })
+    this.users = new RedisUsers({
+      keyPrefix,
+      absoluteTimeoutMs: context.absoluteTimeoutMs,
+      send,
+      replicated: (...answer) => this.#commands.replicated(...answer),
     })
     this.#coherence = new Coherence({ keyPrefix, context, copies, leaseMs, staleMs, send })
   }

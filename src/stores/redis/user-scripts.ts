@@ -1,6 +1,5 @@
 /**
- * What runs inside Redis for the sessions of a user. The keys of one user share a slot by their hash tag; a session is in
- * another, so that no script touches both:
+ * What runs inside Redis for the sessions of a user. The keys of one user share a slot; a session is in another, so that no script touches both:
  * - KEYS[1], a sorted set of the keys of sessions, by the time of their login. No two have the same, so that a time says
  *   where a list goes on;
  * - KEYS[2], those that have a seat, by the same times;
@@ -10,7 +9,7 @@
  */
 
 import { PRUNED_MAX } from './limits.ts'
-import { type Script, script } from './scripts.ts'
+import { type Script, script, TAIL } from './scripts.ts'
 
 /** Times differ by as much at least. A power of two, which adds up exactly. */
 const STEP = 2 ** -10
@@ -51,16 +50,24 @@ live(ARGV[4])
 return redis.call('GET', epoch) or ''
 `)
 
-/** ARGV: key, time, epoch, time to live or nothing. Answers whether the epoch is still this one. */
+/** ARGV: key, time, epoch, time to live or nothing. Answers whether the epoch is still this one, with a tail for replicas where it is. */
 export const settleScript: Script = script(`
 ${COMMON}
-if (redis.call('GET', epoch) or '') ~= ARGV[3] then return 0 end
+${TAIL}
+if (redis.call('GET', epoch) or '') ~= ARGV[3] then return '0' end
 local present = tonumber(redis.call('ZSCORE', index, ARGV[1]) or '-inf')
 local at = free(math.max(tonumber(ARGV[2]), present + ${STEP}))
 redis.call('ZADD', index, at, ARGV[1])
 redis.call('ZADD', seats, 'XX', at, ARGV[1])
 live(ARGV[4])
-return 1
+return told('1')
+`)
+
+/** ARGV: an epoch, and how long it is remembered. Answers with a tail for replicas. */
+export const advanceScript: Script = script(`
+${TAIL}
+redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+return told('1')
 `)
 
 /** ARGV: how many at most, and the time after which the list goes on, or \`inf\`. Answers keys and times, the newest first. */

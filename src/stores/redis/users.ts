@@ -2,29 +2,40 @@ import { createHash, randomUUID } from 'node:crypto'
 import {
   CLEANING_MARGIN_MS,
   EPOCH_MS,
-  type StoreContext,
   type UserEntry,
   type UserLogin,
   type UserPage,
   type UserSessions,
 } from '../../core/index.ts'
 import type { Script } from './scripts.ts'
-import { enterScript, leaveScript, listScript, seatedScript, seatScript, settleScript } from './user-scripts.ts'
+import {
+  advanceScript,
+  enterScript,
+  leaveScript,
+  listScript,
+  seatedScript,
+  seatScript,
+  settleScript,
+} from './user-scripts.ts'
 
-/** Sends a command about a key; one that runs a script may be given its text. */
-type Send = (key: string, args: string[], script?: Script) => Promise<unknown>
+/** What {@link RedisUsers} needs. */
+interface UsersOptions {
+  readonly keyPrefix: string
+  /** No session lives longer after its login; may be `Infinity`. */
+  readonly absoluteTimeoutMs: number
+  send(key: string, args: string[], script: Script): Promise<unknown>
+  /** Waits for replicas; see {@link Commands.replicated}. */
+  replicated(key: string, reply: string, startedAt: number): Promise<string>
+}
 
 /** The sessions of each user in a sorted set of its own. Its scripts and keys are told in `user-scripts.ts`. */
 export class RedisUsers implements UserSessions {
-  readonly #send: Send
-  readonly #prefix: string
-  /** No session is older; may be `Infinity`. */
+  readonly #options: UsersOptions
   readonly #lifeMs: number
 
-  constructor(keyPrefix: string, { absoluteTimeoutMs }: Pick<StoreContext, 'absoluteTimeoutMs'>, send: Send) {
-    this.#send = send
-    this.#prefix = `${keyPrefix}user:`
-    this.#lifeMs = absoluteTimeoutMs + 2 * CLEANING_MARGIN_MS
+  constructor(options: UsersOptions) {
+    this.#options = options
+    this.#lifeMs = options.absoluteTimeoutMs + 2 * CLEANING_MARGIN_MS
   }
 
   async enter({ user, key, at }: UserLogin): Promise<string> {
@@ -33,12 +44,11 @@ export class RedisUsers implements UserSessions {
   }
 
   async settle({ user, key, at }: UserLogin, epoch: string): Promise<boolean> {
-    return isYes(await this.#run(settleScript, user, [key, String(at), epoch, this.#timeToLive]))
+    return isYes(await this.#replicated(settleScript, user, [key, String(at), epoch, this.#timeToLive]))
   }
 
   async advance(user: string): Promise<void> {
-    const [, , epoch] = this.#keysOf(user)
-    await this.#send(epoch, ['SET', epoch, randomUUID(), 'PX', String(EPOCH_MS)])
+    await this.#replicated(advanceScript, user, [randomUUID(), String(EPOCH_MS)])
   }
 
   async list(user: string, { limit, after = 'inf' }: { limit: number; after?: string }): Promise<UserPage> {
@@ -62,19 +72,27 @@ export class RedisUsers implements UserSessions {
   }
 
   #run(script: Script, user: string, args: readonly string[]): Promise<unknown> {
-    const keys = this.#keysOf(user)
-    return this.#send(keys[0], ['EVALSHA', script.sha, String(keys.length), ...keys, ...args], script)
+    const { keyPrefix } = this.#options
+    const index = keyPrefix + nameOf(user)
+    // In one slot, which is that of the prefix where it has braces of its own.
+    const tag = /\{[^}]+\}/.test(keyPrefix) ? index : `{${index}}`
+    const command = ['EVALSHA', script.sha, '3', index, `${tag}:seats`, `${tag}:epoch`, ...args]
+    return this.#options.send(index, command, script)
   }
 
-  /** A digest, since a user's name may hold braces, which would move a key to another slot. */
-  #keysOf(user: string): [index: string, seats: string, epoch: string] {
-    const index = `${this.#prefix}{${createHash('sha256').update(user).digest('base64url')}}`
-    return [index, `${index}:seats`, `${index}:epoch`]
+  async #replicated(script: Script, user: string, args: readonly string[]): Promise<string> {
+    const startedAt = performance.now()
+    return this.#options.replicated(nameOf(user), String(await this.#run(script, user, args)), startedAt)
   }
 
   get #timeToLive(): string {
     return Number.isFinite(this.#lifeMs) ? String(Math.ceil(this.#lifeMs)) : ''
   }
+}
+
+/** A digest, since a user's name may hold braces, which would move a key to another slot, and is nobody's business. */
+function nameOf(user: string): string {
+  return `user:${createHash('sha256').update(user).digest('base64url')}`
 }
 
 function isYes(reply: unknown): boolean {
