@@ -366,6 +366,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
       await entrance.settle(this.key)
     } catch (error) {
       await this.#end('revoked').catch(() => this.#becomeEmpty()) // nobody will have the token of what is left
+      if (error instanceof SojournError && error.status === 503) this.#life.cookies.set({}) // it says nothing about a session
       throw error
     }
   }

@@ -254,7 +254,7 @@ export class Customer {
       this.#tally.unavailable += 1
       if (retryAfter === undefined) this.#violated(`503 came without Retry-After: ${text}`)
     } else this.#violated(`${action.do} was answered ${status}: ${text}`)
-    if (cookies.length > 0) this.#violated(`${status} came with ${cookies.join()}`)
+    if (cookies.length > 0) this.#violated(`${status} to ${action.do} came with ${cookies.join()}: ${text}`)
   }
 
   /** Counts what was acknowledged. Without an answer, or with 503, nobody knows. */
