@@ -14,9 +14,32 @@ export function checkUser(method: string, user: unknown): void {
   )
 }
 
+/** @throws TypeError for what names no session, such as a session itself: to end nothing would look like success */
+export function checkKey(method: string, key: unknown): void {
+  if (typeof key === 'string' && key !== '') return
+  throw new TypeError(`${method}(key): a key is text, session.key or that of an entry of sessions.list(user)`)
+}
+
+/** @throws TypeError that says what a user is, or which session goes on: a slip would end that too */
+export function checkRevokeUser(user: unknown, options: { except?: string | undefined }): void {
+  checkUser('revokeUser', user)
+  checkOptions('revokeUser(user, { except })', options, ['except'])
+  const { except } = options
+  if (except === undefined || (typeof except === 'string' && except !== '')) return
+  throw new TypeError('revokeUser(user, { except }): except is the key of the session that goes on: session.key')
+}
+
+function checkOptions(usage: string, options: object, names: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`${usage}: the options are an object`)
+  const unknown = Object.keys(options).find((name) => !names.includes(name))
+  if (unknown !== undefined) throw new TypeError(`${usage} has no option ${JSON.stringify(unknown)}`)
+}
+
 /** @throws TypeError that says what a user is, or what may become of the data */
-export function checkLogin(user: unknown, { data, client }: LoginOptions): void {
+export function checkLogin(user: unknown, options: LoginOptions): void {
   checkUser('login', user)
+  checkOptions('login(user, { data, client })', options, ['data', 'client'])
+  const { data, client } = options
   if (client !== undefined && typeof client !== 'string') throw new TypeError('login(user, { client }): client is text')
   if (data !== undefined && data !== 'keep' && data !== 'reset') {
     throw new TypeError("login(user, { data }): data is 'keep' or 'reset'")

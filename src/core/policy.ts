@@ -32,25 +32,25 @@ export interface SessionsOptions<Data extends object> {
   secret: SecretOption
 
   /** Ends a session that was not used for so long. Measured with an error of 1/20, since touches are written no more often. Default: `'30m'`. */
-  idleTimeout?: Duration
+  idleTimeout?: Duration | undefined
 
   /** Ends a session so long after its creation or, once its user logged in, after the login. Default: `'12h'`. */
-  absoluteTimeout?: Duration
+  absoluteTimeout?: Duration | undefined
 
   /** Makes the data of a new session, and gives its type. A session keeps what it was created with; a field that is new here reads as its value here. */
-  initial?: () => Data
+  initial?: (() => Data) | undefined
 
   /** Any Standard Schema (Zod, Valibot, ArkType, …) of the whole data. It must accept its own output. */
-  schema?: StandardSchema<Data>
+  schema?: StandardSchema<Data> | undefined
 
   /**
    * What becomes of a stored session that does not fit the schema: its unfit fields are set to their initial values,
    * or it ends, or the request fails with `session_invalid`. Default: `'reset-field'`.
    */
-  onInvalid?: 'reset-field' | 'end' | 'error'
+  onInvalid?: 'reset-field' | 'end' | 'error' | undefined
 
   /** The cookies that carry the token and the hint. */
-  cookie?: CookieOptions
+  cookie?: CookieOptions | undefined
 
   /**
    * What carries the token: the cookie; or, for APIs whose clients are no browsers, `Authorization: Bearer` (`'bearer'`)
@@ -58,51 +58,51 @@ export interface SessionsOptions<Data extends object> {
    * takes it away, and the hint is in `x-session-v` (or the header's name and `-v`): a client sends back what it was
    * last given of each. Cookies are then ignored, and nothing rotates by itself. Default: `'cookie'`.
    */
-  carrier?: 'cookie' | HeaderCarrierOption
+  carrier?: 'cookie' | HeaderCarrierOption | undefined
 
   /**
    * Rotates the token of a session in use so often, so that a copied one shows: see {@link Session.rotate}. At least
    * twice `grace`. Default: never, but for a token of a secret that signs no more.
    */
-  rotateEvery?: Duration
+  rotateEvery?: Duration | undefined
 
   /**
    * How long the predecessor of a rotated token is served after the successor was first used. A request and its answer
    * must take less, or be lost; or an honest client is taken for a thief. Default: `'60s'`.
    */
-  grace?: Duration
+  grace?: Duration | undefined
 
   /**
    * What becomes of a session when two use it, each with a token of its own: it ends; or it goes on for both, and the
    * `stolen` event is raised with each use of the older token. Default: `'end'`.
    */
-  onStolen?: 'end' | 'report'
+  onStolen?: 'end' | 'report' | undefined
 
   /**
    * How many sessions a user may have in use, and what becomes of one more: `{ max: 3, policy: 'end-oldest' }`. A login
    * counts once its token was presented. It costs two calls to the store then, and one with each login. Needs a store
    * that finds the sessions of a user. Default: any number.
    */
-  maxSessionsPerUser?: SessionsPerUser
+  maxSessionsPerUser?: SessionsPerUser | undefined
 
   /**
    * What to call the client of a request in the `stolen` event and in `sessions.list(user)`. Asked at login and when a
    * rotated token is first used, and kept in the store with the session; at most 200 characters. Default: its address (`request.ip`, or that of the connection, which
    * behind a proxy is the proxy's) and user agent.
    */
-  clientLabel?: (request: RequestLike) => string
+  clientLabel?: ((request: RequestLike) => string) | undefined
 
   /** Longest time of one store call; then the request fails with `store_timeout`, 503. Default: `'1s'`. */
-  deadline?: Duration
+  deadline?: Duration | undefined
 
   /** Largest session, in bytes of its encoded fields. Default: 1 MiB. One field has at most 256 KiB. */
-  maxBytes?: number
+  maxBytes?: number | undefined
 
   /** A pino-shaped logger. Default: the console, at most one line a minute of each kind. */
-  logger?: Logger
+  logger?: Logger | undefined
 
   /** Time; tests turn it. Default: the system's. */
-  clock?: Clock
+  clock?: Clock | undefined
 }
 
 /** How many sessions a user may have, and what becomes of one too many. */

@@ -7,7 +7,7 @@ export interface LoginOptions {
    * Keep what the visitor had before (a cart), or start from `initial()`, dropping what this request has assigned too.
    * Default: `'keep'`; `'reset'` where another user is still logged in.
    */
-  data?: 'keep' | 'reset'
+  data?: 'keep' | 'reset' | undefined
   /**
    * What to call the device in `sessions.list(user)`; cut to 200 characters. Default: what `clientLabel` says of the
    * request, which is its address and user agent.

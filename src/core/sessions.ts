@@ -1,4 +1,4 @@
-import { checkUser } from './arguments.ts'
+import { checkKey, checkRevokeUser, checkUser } from './arguments.ts'
 import { decodeValue } from './codec.ts'
 import { endSession } from './ending.ts'
 import { type Duration, TIMER_MS_MAX, toMilliseconds } from './duration.ts'
@@ -87,7 +87,11 @@ export interface Sessions<Data extends object> {
    * })
    * ```
    */
-  watch(session: Session<Data>, ended: (end: WatchEnd) => void, options?: { every?: Duration }): SessionWatch
+  watch(
+    session: Session<Data>,
+    ended: (end: WatchEnd) => void,
+    options?: { every?: Duration | undefined },
+  ): SessionWatch
 
   /** Reads a session outside a request; no use by the visitor. One that travels in a cookie is nowhere else: `undefined`. */
   get(key: string): Promise<SessionView<Data> | undefined>
@@ -146,7 +150,7 @@ export interface Sessions<Data extends object> {
    *
    * @param options.deadline longest time to wait for calls under way; default `'10s'`
    */
-  close(options?: { deadline?: Duration }): Promise<void>
+  close(options?: { deadline?: Duration | undefined }): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -217,7 +221,11 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
     asOpen(session).finish()
   }
 
-  watch(session: Session<Data>, ended: (end: WatchEnd) => void, { every }: { every?: Duration } = {}): SessionWatch {
+  watch(
+    session: Session<Data>,
+    ended: (end: WatchEnd) => void,
+    { every }: { every?: Duration | undefined } = {},
+  ): SessionWatch {
     const { standing } = asOpen(session)
     if (typeof ended !== 'function') throw new TypeError('watch(session, ended): give a function that hears of the end')
     const everyMs = toMilliseconds('every', every ?? WATCH_EVERY_MS, TIMER_MS_MAX)
@@ -225,6 +233,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async get(key: string): Promise<SessionView<Data> | undefined> {
+    checkKey('get', key)
     const record = await this.#opener.read(key)
     if (!record) return undefined
     const entries: [string, unknown][] = Object.entries(await this.#engine.initial()).filter(
@@ -246,6 +255,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
     field: Name,
     compute: (value: Data[Name]) => Data[Name],
   ): Promise<Data[Name]> {
+    checkKey('update', key)
     for (;;) {
       const session = await this.#unattended(key)
       try {
@@ -257,6 +267,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   }
 
   async revoke(key: string): Promise<boolean> {
+    checkKey('revoke', key)
     if (this.#engine.carrying) return this.#revokeUnseen(key)
     let found
     try {
@@ -275,8 +286,9 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
     return listSessions(this.#engine, user)
   }
 
-  async revokeUser(user: string, { except }: { except?: string | undefined } = {}): Promise<number | undefined> {
-    checkUser('revokeUser', user)
+  async revokeUser(user: string, options: { except?: string | undefined } = {}): Promise<number | undefined> {
+    checkRevokeUser(user, options)
+    const { except } = options
     if (this.#engine.findsUsers) return endSessionsOf(this.#engine, user, except)
     await this.#engine.store.call('endUser', async (store) => {
       if (!store.endUser) throw unsupported('end the sessions of a user')
@@ -313,7 +325,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
     return { events: { ...events.counts }, storeCalls: { ...store.counts }, ...store.stats }
   }
 
-  close(options: { deadline?: Duration } = {}): Promise<void> {
+  close(options: { deadline?: Duration | undefined } = {}): Promise<void> {
     this.#watches.close()
     return this.#engine.close(toMilliseconds('deadline', options.deadline ?? '10s', TIMER_MS_MAX))
   }

@@ -24,9 +24,9 @@ export function createTestClock(start: number = Date.now()): TestClock {
 /** What {@link issue} makes. */
 export interface IssueOptions<Data extends object> {
   /** The user that is logged in. Default: nobody. */
-  user?: string
+  user?: string | undefined
   /** Fields that differ from `initial()`. */
-  data?: Partial<Data>
+  data?: Partial<Data> | undefined
 }
 
 /** A stored session, and the credential that opens it. */

@@ -3,22 +3,22 @@ import { parseCookie, stringifySetCookie } from 'cookie'
 /** How the session's cookies are set. Both cookies, the token and the hint, share it. */
 export interface CookieOptions {
   /** Default: `__Host-sid`, or `sid` where `secure: false`, `domain` or `path` is given. */
-  name?: string
+  name?: string | undefined
   /** Sent over TLS alone (browsers accept it on `http://localhost` too). Default: `true`. */
-  secure?: boolean
+  secure?: boolean | undefined
   /** The cookie's only defence against cross-site request forgery. `'none'` needs `secure`. Default: `'lax'`. */
-  sameSite?: 'lax' | 'strict' | 'none'
+  sameSite?: 'lax' | 'strict' | 'none' | undefined
   /** Shares the cookie with every subdomain; rules out the `__Host-` prefix. Default: this host alone. */
-  domain?: string
+  domain?: string | undefined
   /** Default: `/`. Another one rules out the `__Host-` prefix. */
-  path?: string
+  path?: string | undefined
   /**
    * Lets the cookie outlive the browser's window: `Max-Age` reaches to the session's absolute end, 400 days at most.
    * `idleTimeout` ends the session all the same. Default: `false`, the browser drops it when it is closed.
    */
-  persistent?: boolean
+  persistent?: boolean | undefined
   /** Keeps a cookie for each embedding site (CHIPS); needs `secure`. Default: `false`. */
-  partitioned?: boolean
+  partitioned?: boolean | undefined
 }
 
 /** Cookie options, defaults filled in and checked. */

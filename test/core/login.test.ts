@@ -53,6 +53,12 @@ suite('login', () => {
     const { sessions } = createFleet()
     const session = await sessions.open({ headers: {} })
     await assert.rejects(session.login('ann', { data: 'clear' as 'reset' }), { name: 'TypeError', message: /'reset'/ })
+    for (const options of [{ date: 'reset' }, 'reset', null]) {
+      await assert.rejects(session.login('ann', options as never), {
+        name: 'TypeError',
+        message: /^login\(user, \{ data/,
+      })
+    }
     assert.equal(session.user, null)
   })
 

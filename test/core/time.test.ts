@@ -169,6 +169,19 @@ suite('outside a request', () => {
     assert.equal(await sessions.update(key, 'n', (n) => n + 1), 2)
   })
 
+  test('what is no key is a TypeError, since to find nothing would look like success', async () => {
+    const { sessions } = createFleet()
+    const session = await sessions.open({ headers: {} })
+    for (const key of [undefined, '', session] as never[]) {
+      await assert.rejects(sessions.revoke(key), { name: 'TypeError', message: /^revoke\(key\)/ })
+      await assert.rejects(sessions.get(key), { name: 'TypeError', message: /^get\(key\)/ })
+      await assert.rejects(
+        sessions.update(key, 'n', () => 1),
+        { name: 'TypeError', message: /^update\(key\)/ },
+      )
+    }
+  })
+
   test('revoke ends the session, and tells whether there was one', async () => {
     const { sessions, store, events } = createFleet()
     const client = await createVisitor(sessions)

@@ -205,6 +205,17 @@ suite('revokeUser(user)', () => {
     assert.equal(await userOf(other, again), 'ann', 'a login that comes later stands')
   })
 
+  test('with options that are none ends nothing', async () => {
+    const { sessions } = createIndexedFleet({}, 1)
+    const client = await loggedIn(sessions, 'ann')
+    const wrong = [{ excpt: 'k' }, { except: null }, { except: '' }, { except: { key: 'k' } }, 'k', null]
+    for (const options of wrong) {
+      const revoking = sessions.revokeUser('ann', options as never)
+      await assert.rejects(revoking, { name: 'TypeError', message: /^revokeUser\(user, \{ except \}\)/ })
+    }
+    assert.equal(await userOf(sessions, client), 'ann')
+  })
+
   test('does not count a session whose time is over, and tells nobody that it ended', async () => {
     const { sessions, clock, store, eventNames } = createIndexedFleet({ idleTimeout: '10m' })
     await loggedIn(sessions, 'ann')

@@ -154,6 +154,26 @@ describe('redisStore when Redis fails', { skip: needs('redis-server') }, () => {
       })
     }
 
+    it('where its user lacks a right, before anybody is served', async () => {
+      await using redis = await startRedis()
+      const rule = '~sojourn:* &sojourn:* +@read +@write +@scripting +@connection +@pubsub +info +time'
+      const admin = await createClient({ url: redis.url }).connect()
+      for (const less of ['-info', '-time', '-@scripting', 'resetkeys']) {
+        await admin.sendCommand(['ACL', 'SETUSER', 'ann', 'reset', 'on', '>pw', ...rule.split(' '), less])
+        const store = makeRedisStore({ url: `redis://ann:pw@127.0.0.1:${redis.port}` })
+        const { message } = await assertRefused(store.ready(), /the user lacks a right/)
+        assert(message.includes('+@read +@write +@scripting +@connection +@pubsub +info +time'), message)
+        await store.close()
+      }
+      await admin.sendCommand(['ACL', 'SETUSER', 'ann', 'reset', 'on', '>pw', ...rule.split(' ')])
+      const store = makeRedisStore({ url: `redis://ann:pw@127.0.0.1:${redis.port}` })
+      await store.ready()
+      await assertServes(store)
+      assert.equal(store.stats?.nearCache?.off, undefined)
+      await store.close()
+      admin.destroy()
+    })
+
     it('and keeps what a visitor stored out of it', async () => {
       await using redis = await startRedis()
       await using opened = await openRedisStore('a client of ioredis', redis.port)

@@ -8,7 +8,7 @@ import { startRedis, type Redis } from '../support/redis.ts'
 import { checkProperty } from '../support/seed.ts'
 import { changeOf, createNode, fieldsOf, inAnHour, now, randomKey, tombstoneOf } from './changes.ts'
 import { type NearNode, nearStats, openNode, until, untilCopied, untilListIsOld } from './near-support.ts'
-import { makeRedisStore } from './redis-support.ts'
+import { listening, makeRedisStore } from './redis-support.ts'
 
 const fresh: ReadOptions = { fresh: true }
 
@@ -194,9 +194,11 @@ describe('the near cache of redisStore', { skip: needs('redis-server') }, () => 
       [{ client: speaksTwo }, /RESP3/],
     ] as const
     for (const [options, reason] of cases) {
-      const store = makeRedisStore(options)
+      const { logger, lines } = listening()
+      const store = makeRedisStore(options, { logger })
       await store.ready()
       assert.match(nearStats({ store }).off ?? '', reason)
+      assert.equal(lines.length, 'url' in options && options.url !== redis.url ? 1 : 0, 'what Redis refuses is logged')
       const key = randomKey()
       await store.apply(changeOf(key, { create: true }))
       assert.equal((await store.read(key))?.key, key)

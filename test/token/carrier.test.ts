@@ -71,7 +71,7 @@ suite('cookie policy', () => {
         JSON.stringify(options),
       )
     }
-    toCookiePolicy({ name: undefined, secure: undefined, domain: undefined } as object)
+    toCookiePolicy({ name: undefined, secure: undefined, domain: undefined })
   })
 
   test('a prefix that fits is accepted', () => {

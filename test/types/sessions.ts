@@ -71,8 +71,8 @@ createSessions({ store, secret, timeout: '30m' })
 createSessions({ secret })
 // @ts-expect-error -- a secret is needed, if only an undefined one
 createSessions({ store })
-// @ts-expect-error -- with exactOptionalPropertyTypes an option is left out, not undefined
-createSessions({ store, secret, idleTimeout: undefined })
+// With exactOptionalPropertyTypes too an option that is undefined is as one that is left out.
+createSessions({ store, secret, idleTimeout: undefined, maxSessionsPerUser: undefined, cookie: { name: undefined } })
 
 // Events.
 shop.on('ended', ({ key, reason }) => {

@@ -109,9 +109,12 @@ export class Coherence {
   }
 
   #without(why: string): undefined {
-    const { staleMs, context } = this.#options
+    const { staleMs, copies, context } = this.#options
     this.#off = why
     if (staleMs > 0) context.logger.warn({ store: 'redis' }, `staleReads has no copies to serve: ${why}`)
+    else if (copies && why.startsWith('Redis refuses')) {
+      context.logger.warn({ store: 'redis' }, `every read goes to Redis, without a near cache: ${why}`)
+    }
   }
 
   /** A copy that may be served now; see {@link NearCache.serve}. */

@@ -12,7 +12,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   NOAUTH: 'it asks for a password; put it into the url or the client',
   WRONGPASS: 'the user name or the password is wrong',
   NOPERM:
-    'the user lacks a right; it needs HGETALL, HMGET, HSET, DEL, PEXPIRE, PTTL, PERSIST, GET, SET, ZADD, ZREM, ZSCORE, ZCARD, ZRANGE, ZRANGEBYSCORE, ZREVRANGEBYSCORE, EVALSHA, EVAL and PING on the keys with keyPrefix',
+    'the user lacks a right; it needs +@read +@write +@scripting +@connection +@pubsub +info +time, and ~sojourn:* &sojourn:* for the keyPrefix sojourn:',
   WRONGTYPE: 'another application keeps something else under this key; give redisStore a keyPrefix of its own',
   MOVED: 'it is a node of a Cluster; give redisStore({ cluster }) or a client of the Cluster',
   ASK: 'it is a node of a Cluster; give redisStore({ cluster }) or a client of the Cluster',
@@ -22,6 +22,9 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 /** Codes that come inside another message from servers before Redis 7. */
 const CODE_WITHIN = new RegExp(`\\b(${Object.keys(ADVICE).join('|')})\\b`)
+
+/** How Redis 7 tells that the user lacks a right which only a script needs; others say NOPERM there too. */
+const SCRIPT_LACKS = /^ERR The user executing the script can't /
 
 /** Whether Redis answered this, as against a connection that failed. Only answers begin with a code in capitals. */
 export function isReply(error: unknown): boolean {
@@ -41,13 +44,18 @@ export function isPassing(error: unknown): boolean {
   return !isReply(error) || PASSING.test(messageOf(error))
 }
 
+/** Whether a call failed, as {@link toStoreError} tells it, since the user of Redis may not do it. */
+export function lacksRight(error: unknown): boolean {
+  return error instanceof SojournError && codeOf(messageOf(error.cause)) === 'NOPERM'
+}
+
 /** The error that a call rejects with. */
 export function toStoreError(error: unknown): SojournError {
   if (error instanceof SojournError) return error
   const message = messageOf(error)
   if (!isReply(error))
     return new StoreUnavailableError(`Redis cannot be reached: ${message}`, { cause: toCause(error) })
-  const advice = ADVICE[CODE_WITHIN.exec(message)?.[1] ?? '']
+  const advice = ADVICE[codeOf(message)]
   return new StoreUnavailableError(`Redis refused${advice === undefined ? '' : `, since ${advice}`}: ${message}`, {
     cause: toCause(error),
   })
@@ -58,6 +66,10 @@ export function toCause(error: unknown): Error {
   const cause = new Error(messageOf(error))
   if (error instanceof Error && 'code' in error) Object.assign(cause, { code: error.code })
   return cause
+}
+
+function codeOf(message: string): string {
+  return SCRIPT_LACKS.test(message) ? 'NOPERM' : (CODE_WITHIN.exec(message)?.[1] ?? '')
 }
 
 function messageOf(error: unknown): string {

@@ -25,7 +25,7 @@ export type ToNearCache = (deadlineMs: number) => { readonly copies: CopyLimits 
 export function toNearCache(nearCache: boolean | NearCacheOptions): ToNearCache {
   const isOn = nearCache !== false
   const options = typeof nearCache === 'boolean' ? {} : nearCache
-  if (typeof options !== 'object' || options === null) {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError('nearCache is true, false, or options such as { maxBytes: 64 * 1024 * 1024 }')
   }
   const { maxSessions = COPIES_MAX, maxBytes = COPIES_BYTES_MAX, lease, ...others } = options

@@ -85,10 +85,10 @@ export function toSource(options: SourceOptions): RedisSource {
 }
 
 /** @throws TypeError for what is not the URL of a Redis; its text, which may hold a password, is not told */
-function checkUrl(url: unknown): string {
+function checkUrl(url: unknown, what = 'url'): string {
   if (typeof url === 'string' && URL.canParse(url) && ['redis:', 'rediss:'].includes(new URL(url).protocol)) return url
   throw new TypeError(
-    'url is not the URL of a Redis server; give redis://user:password@host:port/database, or rediss: for TLS',
+    `${what} is not the URL of a Redis server; give redis://user:password@host:port/database, or rediss: for TLS`,
   )
 }
 
@@ -96,7 +96,7 @@ function toClusterAddress(options: RedisClusterOptions): ClusterAddress {
   const { nodes } = checkFields('cluster', options, ['nodes'])
   if (!Array.isArray(nodes) || nodes.length === 0)
     throw new TypeError(`cluster names no node; give ${EXAMPLES.cluster}`)
-  const urls = nodes.map(checkUrl)
+  const urls = nodes.map((node) => checkUrl(node, 'a node of cluster'))
   const [first, ...others] = urls.map((url) => new URL(url))
   const same = (other: URL): boolean =>
     (['protocol', 'username', 'password'] as const).every((part) => other[part] === first?.[part])
@@ -137,7 +137,7 @@ function toSentinelAddress(options: RedisSentinelOptions): SentinelAddress {
 
 function toHostAndPort(node: unknown): { host: string; port: number } {
   const [, host = '', port] = /^(\[[^\]]+\]|[^:/@\s]+):(\d{1,5})$/.exec(String(node)) ?? []
-  if (port === undefined || Number(port) > 65_535) {
+  if (port === undefined || Number(port) === 0 || Number(port) > 65_535) {
     throw new TypeError(`a node of sentinel is not the address of a Sentinel; give ${EXAMPLES.sentinel}`)
   }
   return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }

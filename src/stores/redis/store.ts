@@ -35,6 +35,7 @@ import type { CopyLimits } from './near-cache.ts'
 import type { OldSessionsDefinition } from './old/old-sessions.ts'
 import { openOwnClient } from './own-client.ts'
 import { Replicas } from './replicas.ts'
+import { assertRights } from './rights.ts'
 import { installScript, rewriteScript } from './scripts.ts'
 import type { RedisSource } from './source.ts'
 import { RedisUsers } from './users.ts'
@@ -117,7 +118,10 @@ export class RedisStore implements Store {
       throw error
     })
     await this.#joining
-    if (!this.#isServing) await warnOfEviction((args) => this.#reach().send(undefined, args), this.#context.logger)
+    if (!this.#isServing) {
+      await assertRights((...command) => this.#reach().send(...command), this.#keyPrefix)
+      await warnOfEviction((args) => this.#reach().send(undefined, args), this.#context.logger)
+    }
     this.#isServing = true
   }
 

@@ -1,5 +1,5 @@
 import { defineOldSessions, type OldSessionsDefinition } from './old-sessions.ts'
-import { type OldSessionOptions, toOldSettings } from './options.ts'
+import { checkGiven, type OldSessionOptions, toOldSettings } from './options.ts'
 
 /** Options of {@link connectRedis}. */
 export interface ConnectRedisOptions extends OldSessionOptions {
@@ -18,7 +18,7 @@ export interface ConnectRedisOptions extends OldSessionOptions {
  * @throws TypeError for options that do not fit
  */
 export function connectRedis(options: ConnectRedisOptions): OldSessionsDefinition {
-  const { cookie: cookieName = 'connect.sid' } = options
+  const { cookie: cookieName = 'connect.sid' } = checkGiven('connectRedis', options)
   return defineOldSessions(
     toOldSettings('connectRedis', options, { cookieName, valuePrefix: 's:', algorithm: 'sha256' }),
   )

@@ -1,6 +1,6 @@
 import { getHashes } from 'node:crypto'
 import { defineOldSessions, type OldSessionsDefinition } from './old-sessions.ts'
-import { type OldSessionOptions, toOldSettings } from './options.ts'
+import { checkGiven, type OldSessionOptions, toOldSettings } from './options.ts'
 
 /** Options of {@link fastifySession}. */
 export interface FastifySessionOptions extends OldSessionOptions {
@@ -23,7 +23,11 @@ export interface FastifySessionOptions extends OldSessionOptions {
  * @throws TypeError for options that do not fit
  */
 export function fastifySession(options: FastifySessionOptions): OldSessionsDefinition {
-  const { cookie: cookieName = 'sessionId', cookiePrefix: valuePrefix = '', algorithm = 'sha256' } = options
+  const {
+    cookie: cookieName = 'sessionId',
+    cookiePrefix: valuePrefix = '',
+    algorithm = 'sha256',
+  } = checkGiven('fastifySession', options)
   if (typeof valuePrefix !== 'string') throw new TypeError('fastifySession: cookiePrefix is text')
   if (!getHashes().includes(algorithm)) throw new TypeError(`fastifySession: Node has no hash ${algorithm}`)
   const format = { cookieName, valuePrefix, algorithm }

@@ -88,6 +88,18 @@ const OPTION_NAMES = [
   'save',
 ]
 
+const EXAMPLES = {
+  user: '(old) => old.userId',
+  data: '({ cart }) => ({ cart })',
+  save: '({ data, user, old }) => ({ ...old, ...data, userId: user })',
+}
+
+/** @throws TypeError where there are none */
+export function checkGiven<T extends object>(maker: string, options: T): T {
+  if (typeof options === 'object' && options !== null) return options
+  throw new TypeError(`${maker} needs options; at least the secret of the other library: ${maker}({ secret })`)
+}
+
 /** @throws TypeError that names the option and what it may be */
 export function toOldSettings(
   maker: string,
@@ -96,14 +108,34 @@ export function toOldSettings(
   moreNames: readonly string[] = [],
 ): OldSettings {
   const names = [...OPTION_NAMES, ...moreNames]
-  const unknown = Object.keys(options ?? {}).find((name) => !names.includes(name))
+  const unknown = Object.keys(options).find((name) => !names.includes(name))
   if (unknown !== undefined) {
     throw new TypeError(`${maker} has no option ${JSON.stringify(unknown)}; its options are ${names.join(', ')}`)
   }
-  const { prefix = 'sess:', cookieOptions = {}, ttl = TTL_S, write = 'new', user, data, save } = options
+  const { prefix = 'sess:', cookieOptions = {}, ttl = TTL_S, serializer = JSON, write = 'new' } = options
+  const { user, data, save } = options
+  if (typeof format.cookieName === 'object') {
+    throw new TypeError(
+      `${maker}: cookie is the name of the old cookie; what the library was given as cookie is cookieOptions`,
+    )
+  }
   checkCookieName(`${maker}: cookie`, format.cookieName)
   if (typeof prefix !== 'string') throw new TypeError(`${maker}: prefix is text; connect-redis has 'sess:'`)
-  if (!(ttl > 0)) throw new TypeError(`${maker}: ttl is a number of seconds, as connect-redis was given it`)
+  if (!Number.isFinite(ttl) || ttl <= 0)
+    throw new TypeError(`${maker}: ttl is a number of seconds, as connect-redis was given it`)
+  if (typeof cookieOptions !== 'object' || cookieOptions === null || !isAge(cookieOptions.maxAge)) {
+    throw new TypeError(
+      `${maker}: cookieOptions is the cookie option of the old library: { maxAge: 3_600_000, path: '/' }`,
+    )
+  }
+  if (typeof serializer?.parse !== 'function' || typeof serializer.stringify !== 'function') {
+    throw new TypeError(`${maker}: serializer has parse(text) and stringify(session), as connect-redis was given it`)
+  }
+  for (const [name, value] of Object.entries({ user, data, save })) {
+    if (value !== undefined && typeof value !== 'function') {
+      throw new TypeError(`${maker}: ${name} is a function: ${EXAMPLES[name as keyof typeof EXAMPLES]}`)
+    }
+  }
   if (write !== 'new' && write !== 'both') throw new TypeError(`${maker}: write is 'new' or 'both'`)
   if (write === 'both' && (user ?? data) && !save) {
     throw new TypeError(
@@ -115,12 +147,17 @@ export function toOldSettings(
     keyPrefix: prefix,
     attributes: cookieOptions,
     lifeMs: Math.max(ttl * 1000, cookieOptions.maxAge ?? 0),
-    serializer: options.serializer ?? JSON,
+    serializer,
     isMirrored: write === 'both',
     user: user ?? (() => undefined),
     data: data ?? withoutCookie,
     save: save ?? (({ data }) => data as object),
   }
+}
+
+/** As the `cookie` option of those libraries has it: milliseconds, or none. */
+function isAge(maxAge: unknown): boolean {
+  return maxAge === undefined || maxAge === null || Number.isFinite(maxAge)
 }
 
 function withoutCookie(old: { readonly cookie?: unknown }): object {
