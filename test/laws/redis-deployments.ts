@@ -39,21 +39,23 @@ export async function startDeployment(name: DeploymentName, count: number): Prom
       })
     }
     case 'cluster': {
-      const { masters, stop } = await startRedisCluster()
+      const cluster = await startRedisCluster()
+      const { masters } = cluster
       const nodes = masters.map(({ port }) => `127.0.0.1:${port}`)
       return deployment({
         count,
         servers: masters,
-        stop,
+        stop: () => cluster.stop(),
         toPlace: (ports) => toJson({ name: '', nodes, ports: mapped(masters, ports) }),
       })
     }
     case 'sentinel': {
-      const { servers, name, nodes, stop } = await startRedisSentinel({ replicas: 1 })
+      const sentinel = await startRedisSentinel({ replicas: 1 })
+      const { servers, name, nodes } = sentinel
       return deployment({
         count,
         servers,
-        stop,
+        stop: () => sentinel.stop(),
         toPlace: (ports) => toJson({ name, nodes, ports: mapped(servers, ports) }),
       })
     }

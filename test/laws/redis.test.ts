@@ -40,7 +40,7 @@ function proveInOneProcess(name: DeploymentName, kind: StoreKind): void {
     })
     after(() => fleet[Symbol.asyncDispose]())
     after(() => Promise.all(opened.map((store) => store.close())))
-    after(deployment.end)
+    after(() => deployment.end())
     prove(fleet, deployment, { partial: true, loses: !kind.endsWith('by address') })
   })
 }
@@ -49,9 +49,9 @@ function proveInProcesses(name: DeploymentName, kind: StoreKind): void {
   describe(`${kind}, three processes,`, { skip }, async () => {
     if (skip !== false) return
     const deployment = await startDeployment(name, 3)
-    const fleet = await startProcessFleet(3, kind, deployment.place)
+    const fleet = await startProcessFleet(3, kind, (node) => deployment.place(node))
     after(() => fleet[Symbol.asyncDispose]())
-    after(deployment.end)
+    after(() => deployment.end())
     prove(fleet, deployment, { partial: false, loses: true })
   })
 }
@@ -67,7 +67,7 @@ function prove(
     const lose = async (): Promise<void> => void losses.push(deployment.loseNextAnswer(index))
     return Object.create(node, loses ? { loseNextAnswer: { value: lose } } : {}) as LawFleet['nodes'][number]
   })
-  const proven: LawFleet = { ...fleet, nodes, contents: deployment.contents }
+  const proven: LawFleet = { ...fleet, nodes, contents: () => deployment.contents() }
   proveLaws({ fleet: proven, excuses, partial, test: (title, body) => test(`keeps ${title}`, body) })
   if (!loses) return
   test('lost answers on the way', async () => {

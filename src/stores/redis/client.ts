@@ -35,9 +35,13 @@ export interface Client {
   /**
    * Sends commands one after another over the connection to the master that has this key, with no other wait in between.
    * Each is answered or fails by itself; a library may still send one of them again over another connection. A MOVED or
-   * ASK may stand among the answers.
+   * ASK may stand among the answers, and `server` takes the address that it names.
    */
-  sendInRow(key: string, commands: readonly string[][]): Promise<readonly PromiseSettledResult<unknown>[]>
+  sendInRow(
+    key: string,
+    commands: readonly string[][],
+    server?: string,
+  ): Promise<readonly PromiseSettledResult<unknown>[]>
 
   /**
    * Another client of the same kind with the same options, which connects by itself, for what needs a connection of its

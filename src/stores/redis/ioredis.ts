@@ -14,13 +14,14 @@ interface IoredisBase {
 
 /** A client made by `new Redis()` of the package `ioredis`, for one server or, with `sentinels`, for a master that may change. */
 export interface IoredisLike extends IoredisBase {
-  readonly options: object
+  readonly options: { readonly host?: string | undefined; readonly port?: number | undefined }
   duplicate(options?: object): IoredisLike
 }
 
 /** A client made by `new Cluster()` of the package `ioredis`. */
 export interface IoredisClusterLike extends IoredisBase {
   readonly isCluster: boolean
+  nodes(role: 'master'): IoredisLike[]
   readonly slots: readonly (readonly string[])[]
   duplicate(startupNodes?: never[], options?: object): IoredisClusterLike
 }
@@ -43,8 +44,9 @@ export function fromIoredis(client: IoredisLike | IoredisClusterLike): Client {
     ...(isCluster(client) ? { masterOf: (key: string) => client.slots[slotOf(key)]?.[0] } : {}),
     // It finds the key among the arguments by itself.
     send: (_, [command = '', ...args]) => client.call(command, ...args),
-    async sendInRow(_, commands) {
-      const answers = await client.pipeline(commands.map((args) => ['call', ...args])).exec()
+    async sendInRow(_, commands, server) {
+      const node = server !== undefined && isCluster(client) ? nodeAt(client, server) : client
+      const answers = await node.pipeline(commands.map((args) => ['call', ...args])).exec()
       return (answers ?? []).map(([reason, value]) =>
         reason === null ? { status: 'fulfilled', value } : { status: 'rejected', reason },
       )
@@ -60,6 +62,12 @@ export function fromIoredis(client: IoredisLike | IoredisClusterLike): Client {
     off: (event, listener) => names[event].forEach((name) => client.off(name, listener)),
     howToOpen: 'it gave up or was closed, so make a new one (its retryStrategy says when it gives up), or give a url',
   }
+}
+
+function nodeAt(cluster: IoredisClusterLike, address: string): IoredisLike {
+  const node = cluster.nodes('master').find(({ options: { host, port } }) => `${host}:${port}` === address)
+  if (!node) throw new Error(`the client knows no node ${address}`)
+  return node
 }
 
 function isCluster(client: IoredisLike | IoredisClusterLike): client is IoredisClusterLike {

@@ -30,7 +30,9 @@ export interface NodeRedisClusterLike extends NodeRedisBase {
     args: string[],
     options?: object,
   ): Promise<unknown>
+  readonly nodeByAddress: ReadonlyMap<string, unknown>
   getNodeClientForKey(key: string): Promise<Pick<NodeRedisLike, 'sendCommand'>>
+  nodeClient(node: never): Promise<Pick<NodeRedisLike, 'sendCommand'>>
   duplicate(options?: object): NodeRedisClusterLike
 }
 
@@ -76,8 +78,8 @@ export function fromNodeRedisCluster(cluster: NodeRedisClusterLike): Client {
       const node = await cluster.getNodeClientForKey(`${Math.random()}`)
       return node.sendCommand(args, COMMAND_OPTIONS)
     },
-    async sendInRow(key, commands) {
-      const node = await cluster.getNodeClientForKey(key)
+    async sendInRow(key, commands, server) {
+      const node = server === undefined ? await cluster.getNodeClientForKey(key) : await clientAt(cluster, server)
       return Promise.allSettled(commands.map((args) => node.sendCommand(args, COMMAND_OPTIONS)))
     },
     duplicate(options) {
@@ -86,6 +88,12 @@ export function fromNodeRedisCluster(cluster: NodeRedisClusterLike): Client {
       return connecting(cluster.duplicate(overrides), fromNodeRedisCluster)
     },
   }
+}
+
+function clientAt(cluster: NodeRedisClusterLike, address: string): ReturnType<NodeRedisClusterLike['nodeClient']> {
+  const node = cluster.nodeByAddress.get(address)
+  if (node === undefined) throw new Error(`the client knows no node ${address}`)
+  return cluster.nodeClient(node as never)
 }
 
 export function fromNodeRedisSentinel(sentinel: NodeRedisSentinelLike): Client {

@@ -56,15 +56,27 @@ export class Replicas {
   }
 
   async #waitForAll(server: string, waiters: readonly Waiter[]): Promise<void> {
-    const last = Math.max(...waiters.map(({ endsAt }) => endsAt))
-    const timeoutMs = last - performance.now()
-    const isConfirmed = timeoutMs > 0 && (await this.#wait(waiters[0] as Waiter, timeoutMs).catch(() => false))
+    const [first] = waiters
+    const timeoutMs = Math.max(...waiters.map(({ endsAt }) => endsAt)) - performance.now()
+    const isConfirmed = first !== undefined && timeoutMs > 0 && (await this.#waitInTime(first, timeoutMs))
     for (const waiter of waiters) waiter.settle(isConfirmed)
     const next = this.#next.get(server) ?? []
-    this.#next.delete(server)
-    if (next.length === 0) return
+    if (next.length === 0) return void this.#next.delete(server)
     this.#next.set(server, [])
     return this.#waitForAll(server, next)
+  }
+
+  /** A connection on which nothing comes back must not hold up those who come after. */
+  async #waitInTime(made: Made, timeoutMs: number): Promise<boolean> {
+    const { promise: late, resolve } = Promise.withResolvers<boolean>()
+    const timer = setTimeout(resolve, timeoutMs, false)
+    try {
+      return await Promise.race([this.#wait(made, timeoutMs), late])
+    } catch {
+      return false
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   async #wait({ key, server }: Made, timeoutMs: number): Promise<boolean> {
@@ -73,21 +85,34 @@ export class Replicas {
     await whenReady(client, timeoutMs)
     const name = `sojourn-${randomBytes(9).toString('base64url')}`
     // In the slot of the session, so that a Cluster has it on the same server.
-    const mark = `${this.#keyPrefix}mark:{${this.#keyPrefix}${key}}`
-    const [, marked, waited, named] = await client.sendInRow(mark, [
-      ['CLIENT', 'SETNAME', name],
-      ['EVAL', markScript.text, '1', mark],
+    const place = `${this.#keyPrefix}mark:{${this.#keyPrefix}${key}}`
+    const mark = ['EVAL', markScript.text, '1', place]
+    const before = [['CLIENT', 'SETNAME', name]]
+    const after = [
       ['WAIT', `${this.#count}`, `${Math.ceil(timeoutMs)}`],
       ['CLIENT', 'GETNAME'],
-    ])
+    ]
+    let answers = await client.sendInRow(place, [...before, mark, ...after])
+    const [, address] = REDIRECT.exec(String(reasonOf(answers.at(-3)))) ?? []
+    if (address !== undefined) {
+      // The library learns from it where the slot is.
+      await client.send(place, mark)
+      answers = await client.sendInRow(place, [...before, ['ASKING'], mark, ...after], address)
+    }
+    const [marked, waited, named] = answers.slice(-3).map(valueOf)
     // A library may have sent WAIT again over another connection, on which it waits for nothing.
-    if (valueOf(named) !== name || valueOf(marked) !== server) return false
-    return Number(valueOf(waited)) >= this.#count
+    return named === name && marked === server && Number(waited) >= this.#count
   }
 }
 
-function valueOf(result: PromiseSettledResult<unknown> | undefined): unknown {
-  return result?.status === 'fulfilled' ? result.value : undefined
+const REDIRECT = /\b(?:MOVED|ASK) \d+ (\S+)/
+
+function reasonOf(result: PromiseSettledResult<unknown> | undefined): unknown {
+  return result?.status === 'rejected' ? result.reason : undefined
+}
+
+function valueOf(result: PromiseSettledResult<unknown>): unknown {
+  return result.status === 'fulfilled' ? result.value : undefined
 }
 
 async function whenReady(client: Client, timeoutMs: number): Promise<void> {
