@@ -21,6 +21,7 @@ describe('a mesh of a node of this version, one of a later minor version and one
     fleet,
     excuses: storeExcuses.mesh,
     partial: true,
-    test: (title, body) => void test(`keeps ${title}`, body),
+    // A node of version 1.0 cannot be asked for the sessions of a user, so that `revokeUser` is refused beside it.
+    test: (title, body) => void (title.includes('revokeUser') || test(`keeps ${title}`, body)),
   })
 })
