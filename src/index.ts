@@ -34,16 +34,22 @@ export function createSessions<Data extends object = Record<string, unknown>>(
 }
 
 export {
+  type Change,
+  type ChangeResult,
   type Clock,
   type ConnectionStats,
   type Duration,
+  type End,
   type EndReason,
+  type EndResult,
   type HeaderLine,
   type Health,
   type Logger,
   type LoginOptions,
   type NearCacheStats,
+  type OperationId,
   type PeerRefusal,
+  type ReadOptions,
   type RequestLike,
   type Session,
   type SessionEventName,
@@ -51,6 +57,7 @@ export {
   SessionGoneError,
   SessionInvalidError,
   type SessionListener,
+  type SessionRecord,
   type Sessions,
   type SessionsOptions,
   type SessionsPerUser,
@@ -63,15 +70,22 @@ export {
   type SojournErrorCode,
   type StandardSchema,
   type Store,
+  type StoreContext,
+  type StoredField,
   type StoreDefinition,
   StoreFullError,
   type StoreStats,
   StoreTimeoutError,
   StoreUnavailableError,
+  type Tombstone,
   UnstorableValueError,
+  type UserEntry,
+  type UserLogin,
+  type UserPage,
   type UserSession,
+  type UserSessions,
   type WatchEnd,
 } from './core/index.ts'
 export * from './core/register.ts' // whole, so that an application can add to Register by `declare module 'sojourn'`
 export { memoryStore, type MemoryStoreOptions } from './stores/memory/index.ts'
-export type { CookieOptions, SecretOption } from './token/index.ts'
+export type { CookieOptions, HeaderCarrierOption, SecretOption, Version } from './token/index.ts'

@@ -20,6 +20,8 @@ import { checkArguments } from './arguments.ts'
 import { headersOf, statusOf } from './head.ts'
 import { checkOrigins, isWelcome, type Origins } from './origin.ts'
 
+export type { Origins }
+
 /** The part of a WebSocket of `ws` that the adapter uses. */
 export interface WebSocketLike {
   close(code: number, reason: string): void
