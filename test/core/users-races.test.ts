@@ -18,12 +18,12 @@ interface Facts {
 /** Whose the session is over which `ann` logs in. */
 const BEFORE = ['nobody', 'a visitor', 'ann', 'bob'] as const
 
-/** A browser in which `ann` is about to log in; who has another session, where that makes no more orders than a test can run. */
-async function begin(before: (typeof BEFORE)[number]): Promise<Facts> {
+/** A browser in which `ann` is about to log in. Another session of hers would make more orders than a test can run. */
+async function begin(before: (typeof BEFORE)[number], hasOld = false): Promise<Facts> {
   const store = createIndexedStore()
   const fleet = { ...createFleet({}, 2, { store, clock: createTurnedClock() }), store }
   const [old, browser] = [new Client(), before === 'nobody' ? new Client() : await createVisitor(fleet.sessions)]
-  if (before === 'nobody') await old.visit(fleet.sessions, (session) => session.login('ann'))
+  if (hasOld) await old.visit(fleet.sessions, (session) => session.login('ann'))
   if (before === 'ann' || before === 'bob') await browser.visit(fleet.sessions, (session) => session.login(before))
   const session = await fleet.sessions.open(browser.request)
   return { fleet, old, browser, session, outcome: undefined, revoked: undefined }
@@ -90,7 +90,7 @@ suite('a login and a revokeUser of its user at once', () => {
       for (const crashes of [0, 1, 2, 3]) {
         await everyInterleaving(
           async () => {
-            const facts = await begin(before)
+            const facts = await begin(before, before === 'nobody')
             const actors = {
               login: { run: () => login(facts), crashes },
               revoke: { run: async () => (facts.revoked = await facts.fleet.other.revokeUser('ann')) },
