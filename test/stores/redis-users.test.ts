@@ -175,11 +175,4 @@ describe('a Redis that evicts', { skip: needs('redis-server') }, () => {
       assert.equal(warnings.length, policy === 'noeviction' ? 0 : 2)
     })
   }
-
-  it('and tells nobody how is taken as it is', async () => {
-    await using redis = await startRedis()
-    await askRedis(redis.port, 'ACL', 'SETUSER', 'default', '-info')
-    await using opened = await openRedisStore('a client of ioredis', redis.port)
-    await opened.store.check()
-  })
 })
