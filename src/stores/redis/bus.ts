@@ -61,7 +61,7 @@ export class Bus {
         resolve()
       }
       const leasesOver = (lengthMs: number): NodeJS.Timeout =>
-        setTimeout(settle, withMargin(lengthMs) - (performance.now() - answeredAt))
+        setTimeout(settle, Math.max(withMargin(lengthMs) - (performance.now() - answeredAt), 0))
       let timer = leasesOver(leaseMs)
       const pending: Pending = { early: new Set(), awaited: undefined, settle }
       if (this.#pending.size < ANNOUNCEMENTS_MAX) this.#pending.set(id, pending)

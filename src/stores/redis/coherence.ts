@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import type { NearCacheStats, SessionRecord, StoreContext } from '../../core/index.ts'
+import { type NearCacheStats, type SessionRecord, type StoreContext, StoreUnavailableError } from '../../core/index.ts'
 import type { Version } from '../../token/index.ts'
 import { Bus } from './bus.ts'
-import type { Client } from './client.ts'
+import type { Client, Duplicate } from './client.ts'
 import { type Ear, inTime, openEar } from './ear.ts'
 import { decodeEnding } from './encoding.ts'
 import { Holders, Sweep } from './holders.ts'
@@ -51,6 +51,7 @@ export class Coherence {
   #cache: NearCache | undefined
   #lease: Lease | undefined
   #isRegistered = false
+  #isClosed = false
   #off: string | undefined = 'the store is not open'
 
   constructor(options: CoherenceOptions) {
@@ -84,7 +85,7 @@ export class Coherence {
    * @returns where copies are kept, the client that is to carry all commands from now on
    */
   async open(base: Client): Promise<Pick<Tracked, 'client' | 'close'> | undefined> {
-    const { context, copies, leaseMs } = this.#options
+    if (this.#isClosed) throw new StoreUnavailableError('the redis store was closed while it was opened')
     const duplicate = base.duplicate()
     const ear = openEar(duplicate, {
       channels: [this.#busChannel, this.#channelOf(this.#node)],
@@ -93,6 +94,16 @@ export class Coherence {
       listening: () => this.#askAgain(),
     })
     this.#ear = ear
+    try {
+      return await this.#openCopies(duplicate, ear)
+    } catch (error) {
+      ear.close() // another attempt opens one of its own
+      throw error
+    }
+  }
+
+  async #openCopies(duplicate: Duplicate, ear: Ear): Promise<Tracked | undefined> {
+    const { context, copies, leaseMs } = this.#options
     const refusal = await inTime(ear.opened, context.deadlineMs)
     if (refusal !== undefined) return this.#without(refusal)
     if (!copies) return this.#without('the option nearCache is false')
@@ -151,6 +162,7 @@ export class Coherence {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     this.#sweep.close()
     this.#lease?.close()
     // Nobody is to wait for a node that is gone.

@@ -1,6 +1,7 @@
 /** What the store uses of the package `ioredis`, version 6, which is not imported here. */
 
 import type { Client, ClientEvent, ClientState } from './client.ts'
+import { CONNECT_PAUSE_MAX_MS, CONNECT_PAUSE_MS } from './limits.ts'
 import { slotOf } from './slot.ts'
 
 interface IoredisBase {
@@ -52,9 +53,10 @@ export function fromIoredis(client: IoredisLike | IoredisClusterLike): Client {
       )
     },
     duplicate(options) {
+      // One that gives up would stay away for good, and nobody else could open it again.
       const native = isCluster(client)
-        ? client.duplicate([], options && { redisOptions: options })
-        : client.duplicate(options)
+        ? client.duplicate([], { clusterRetryStrategy: pauseBefore, ...(options && { redisOptions: options }) })
+        : client.duplicate({ retryStrategy: pauseBefore, ...options })
       native.on('error', () => {}) // an error after its user has gone must not end the process
       return { native, client: fromIoredis(native), close: () => native.disconnect() }
     },
@@ -68,6 +70,10 @@ function nodeAt(cluster: IoredisClusterLike, address: string): IoredisLike {
   const node = cluster.nodes('master').find(({ options: { host, port } }) => `${host}:${port}` === address)
   if (!node) throw new Error(`the client knows no node ${address}`)
   return node
+}
+
+function pauseBefore(attempt: number): number {
+  return Math.min(attempt * CONNECT_PAUSE_MS, CONNECT_PAUSE_MAX_MS)
 }
 
 function isCluster(client: IoredisLike | IoredisClusterLike): client is IoredisClusterLike {

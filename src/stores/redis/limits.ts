@@ -18,8 +18,9 @@ export const PROBE_PAUSE_MS = 100
 /** Pause before another attempt where another server may take over, in milliseconds. A failover takes longer, and a deadline allows for several. */
 export const TAKEOVER_PAUSE_MS = 50
 
-/** Pause before a client of our own that found no server of a Cluster or Sentinel looks for one again, in milliseconds. */
+/** Pause before a client of our own that found no server, and has given up, looks for one again, in milliseconds; and the longest, where pauses grow. */
 export const CONNECT_PAUSE_MS = 250
+export const CONNECT_PAUSE_MAX_MS = 2_000
 
 /** After so many milliseconds without a master of a Cluster, another node is asked who has taken its place. */
 export const TOPOLOGY_PAUSE_MS = 250

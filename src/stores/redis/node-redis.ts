@@ -113,7 +113,7 @@ export function fromNodeRedisSentinel(sentinel: NodeRedisSentinelLike): Client {
 
 /**
  * Lets a client of our own connect, for as long as it takes: clients of a Cluster or Sentinel give up when they find no
- * server at first.
+ * server at first, and those that are made like a given one when its `reconnectStrategy` says so.
  */
 export function connecting<T extends NodeRedisBase & Duplicate['native']>(
   native: T,
@@ -122,18 +122,25 @@ export function connecting<T extends NodeRedisBase & Duplicate['native']>(
   const closing = new AbortController()
   const { signal } = closing
   const client = toClient(native)
-  const connect = async (): Promise<void> => {
-    await native.connect()
-    if (signal.aborted) await native.destroy()
-  }
-  const attempt = (): Promise<void> =>
-    connect().catch(async () => {
-      if (signal.aborted) return
+  let isOpening = false
+  async function open(): Promise<void> {
+    if (isOpening || signal.aborted) return
+    isOpening = true
+    for (;;) {
+      const isConnected = await native.connect().then(
+        () => true,
+        () => false,
+      )
+      if (signal.aborted) return isConnected ? void (await native.destroy()) : undefined
+      if (isConnected && native.isOpen) break
       await sleep(CONNECT_PAUSE_MS, undefined, { signal })
-      return attempt()
-    })
-  native.on('error', () => {}) // the store's link listens; an error after it has gone must not end the process
-  attempt().catch(() => {}) // it was closed meanwhile
+    }
+    isOpening = false
+  }
+  const keepOpen = (): void => void open().catch(() => {}) // it was closed meanwhile
+  // The store's link listens, too; an error after it has gone must not end the process.
+  native.on('error', () => native.isOpen || keepOpen())
+  keepOpen()
   return {
     native,
     client: Object.create(client, {

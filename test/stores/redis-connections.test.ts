@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, before, describe, test } from 'node:test'
+import { Redis as Ioredis } from 'ioredis'
+import { createClient } from 'redis'
+import { needs } from '../support/programs.ts'
+import { startRedis, type Redis } from '../support/redis.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { changeOf, randomKey } from './changes.ts'
+import { until, untilCopied } from './near-support.ts'
+import { makeRedisStore } from './redis-support.ts'
+
+describe(
+  'the connections that redisStore opens beside a client that it was given',
+  { skip: needs('redis-server') },
+  () => {
+    let redis: Redis
+    let admin: ReturnType<typeof createClient>
+    let proxy: TcpProxy
+    before(async () => {
+      redis = await startRedis()
+      admin = createClient({ url: redis.url })
+      await admin.connect()
+      proxy = await startTcpProxy({ to: { port: redis.port } })
+    })
+    after(async () => {
+      admin.destroy()
+      await proxy.close()
+      await redis.stop()
+    })
+
+    /** Connected through the proxy; it gives up as soon as it loses its connection. */
+    async function connected(): Promise<ReturnType<typeof createClient>> {
+      const client = createClient({ url: `redis://127.0.0.1:${proxy.port}`, socket: { reconnectStrategy: false } })
+      client.on('error', () => {})
+      await client.connect()
+      return client as ReturnType<typeof createClient>
+    }
+
+    async function connections(...type: string[]): Promise<number> {
+      const list = await admin.sendCommand<string>(['CLIENT', 'LIST', ...type])
+      return list.split('\n').filter((line) => line !== '').length
+    }
+
+    test('are closed, or never opened, when it is closed while it becomes ready', async () => {
+      const client = await connected()
+      const before = await connections()
+      const store = makeRedisStore({ client })
+      proxy.blackHole('down')
+      const asked = proxy.received('up', 'PING')
+      const opening = store.ready()
+      await asked
+      await store.close()
+      proxy.blackHole('none')
+      await assert.rejects(opening, { code: 'store_unavailable' })
+      await until(async () => (await connections()) === before, 'nothing is open')
+      client.destroy()
+    })
+
+    test('are opened once, also where it failed to become ready at first', async () => {
+      const client = await connected()
+      const before = await connections()
+      const store = makeRedisStore({ client }, { deadlineMs: 300 })
+      const asked = proxy.received('up', 'HELLO')
+      const opening = store.ready()
+      await asked
+      proxy.blackHole('down')
+      await assert.rejects(opening, { code: 'store_unavailable' })
+      proxy.blackHole('none')
+      await until(() => succeeds(store.ready()), 'it is ready')
+      await until(async () => (await connections()) === before + 2, 'one that listens and one for commands are open')
+      await store.close()
+      await until(async () => (await connections()) === before, 'nothing is open')
+      client.destroy()
+    })
+
+    test('come back where the client itself gives up', async () => {
+      const client = await connected()
+      const store = makeRedisStore({ client }, { deadlineMs: 300 })
+      await until(() => succeeds(store.ready()), 'it is ready')
+      await proxy.refuse(true)
+      proxy.cut()
+      await until(async () => !(await succeeds(store.check())), 'Redis is away')
+      await proxy.refuse(false)
+      const key = randomKey()
+      await until(() => succeeds(store.apply(changeOf(key, { create: true }))), 'Redis is back')
+      await untilCopied({ store }, key)
+      await store.close()
+      client.destroy()
+    })
+
+    test('come back where a client of ioredis gives up', async () => {
+      const client = new Ioredis(redis.port, { retryStrategy: () => null })
+      await once(client, 'ready')
+      const store = makeRedisStore({ client })
+      await store.ready()
+      await admin.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub'])
+      await until(async () => (await connections('TYPE', 'pubsub')) === 1, 'it listens')
+      await store.close()
+      client.disconnect()
+    })
+  },
+)
+
+async function succeeds(work: Promise<unknown>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  )
+}
