@@ -6,7 +6,7 @@ import { createClient } from 'redis'
 import { needs } from '../support/programs.ts'
 import { startRedis, type Redis } from '../support/redis.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
-import { changeOf, randomKey } from './changes.ts'
+import { changeOf, randomKey, tombstoneOf } from './changes.ts'
 import { until, untilCopied } from './near-support.ts'
 import { makeRedisStore } from './redis-support.ts'
 
@@ -98,6 +98,27 @@ describe(
       await until(async () => (await connections('TYPE', 'pubsub')) === 1, 'it listens')
       await store.close()
       client.disconnect()
+    })
+
+    test('harm nobody when they hear of an end though the store is closed', async () => {
+      const client = new Ioredis(proxy.port)
+      await once(client, 'ready')
+      const store = makeRedisStore({ client })
+      await store.ready()
+      const other = makeRedisStore({ url: redis.url })
+      await other.ready()
+      const key = randomKey()
+      proxy.blackHole('down')
+      const heard = proxy.received('down', key)
+      const ending = other.end(tombstoneOf(key))
+      await heard
+      await store.close()
+      const closed = once(client, 'end')
+      client.disconnect()
+      proxy.blackHole('none')
+      await Promise.all([closed, ending])
+      await until(() => proxy.connections === 0, 'all that was said has come')
+      await other.close()
     })
   },
 )

@@ -79,7 +79,8 @@ export class RedisStore implements Store {
 
   constructor(settings: RedisSettings, context: StoreContext) {
     const { source, keyPrefix, encrypt, migrateFrom, waitReplicas, copies, leaseMs, staleMs } = settings
-    const send: Link['send'] = (...command) => this.#reach().send(...command)
+    // It rejects and never throws: a message on the bus may still come when the store is closed.
+    const send: Link['send'] = async (...command) => this.#reach().send(...command)
     this.#source = source
     this.#keyPrefix = keyPrefix
     this.#context = context
