@@ -150,6 +150,30 @@ describe('the near cache of redisStore', { skip: needs('redis-server') }, () => 
     }
   })
 
+  test('serves nothing of before an end or a login once another node was told that it has happened', async () => {
+    await using third = await openNode(redis.port)
+    const cases = [
+      ['ended', (key: string) => there.store.end(tombstoneOf(key)), (key: string) => third.store.read(key, fresh)],
+      [
+        'logged in',
+        (key: string) => there.store.apply(changeOf(key, { login: { user: 'ada' } })),
+        (key: string) => third.store.end({ ...tombstoneOf(key), generation: 0 }),
+      ],
+    ] as const
+    for (const [what, change, isTold] of cases) {
+      const key = await copied()
+      here.proxy.blackHole('both')
+      const changing = change(key)
+      const has = async (): Promise<boolean> => (await admin.hmGet(`sojourn:${key}`, ['t', 'm'])).join().includes(told)
+      const told = what === 'ended' ? `${tombstoneOf(key).endedAt} ` : '=ada'
+      await until(has, what)
+      await isTold(key)
+      assert.equal(here.store.copy?.(key), undefined, what)
+      here.proxy.blackHole('none')
+      await changing
+    }
+  })
+
   test('is asked by one command, of at most 220 bytes beside the value, for a change of one field', async () => {
     const key = randomKey()
     const cart = JSON.stringify('x'.repeat(1_000))

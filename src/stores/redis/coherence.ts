@@ -161,6 +161,12 @@ export class Coherence {
     return this.#bus.announce({ key, ending })
   }
 
+  /** A session was not found. Where it has ended, which its node may still be telling, resolves when no node serves a copy of it. */
+  async notFound(key: string): Promise<void> {
+    const { ending } = await this.#look(key)
+    if (ending) await this.ended(key, ending)
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
     this.#sweep.close()
@@ -215,12 +221,18 @@ export class Coherence {
 
   /** Asks what became of a session that this process holds, or lately had a copy of. */
   async #ask(key: string): Promise<void> {
+    const { isThere, ending } = await this.#look(key)
+    if (isThere) this.#cache?.forgetTrace(key)
+    else if (ending) this.#tell(key, ending)
+    else if (this.#holders.has(key)) this.#tell(key, { user: null, reason: 'dropped' })
+  }
+
+  async #look(key: string): Promise<{ isThere: boolean; ending?: Ending }> {
     const name = this.#options.keyPrefix + key
     const reply = await this.#options.send(name, ['HMGET', name, 'm', 't', 'e'])
     const [meta, tombstone, ending] = Array.isArray(reply) ? reply : []
-    if (meta) this.#cache?.forgetTrace(key)
-    else if (tombstone) this.#tell(key, decodeEnding(String(ending ?? '')))
-    else if (this.#holders.has(key)) this.#tell(key, { user: null, reason: 'dropped' })
+    if (meta || !tombstone) return { isThere: Boolean(meta) }
+    return { isThere: false, ending: decodeEnding(String(ending ?? '')) }
   }
 
   #run(script: Script, args: string[]): Promise<unknown> {

@@ -133,7 +133,10 @@ export class RedisStore implements Store {
     const stale = (): SessionRecord | undefined =>
       this.#link?.isOut && !options.fresh ? this.#coherence.serveStale(key, options.atLeast) : undefined
     try {
-      return stale() ?? (await this.#readAndKeep(key))
+      const found = stale() ?? (await this.#readAndKeep(key))
+      // Who is about to end it, and finds that another has, may not be done before that one.
+      if (!found && options.fresh) await this.#coherence.notFound(key)
+      return found
     } catch (error) {
       const found = stale() // Redis may have gone away meanwhile
       if (found) return found
@@ -177,7 +180,8 @@ export class RedisStore implements Store {
       sent: () => this.#commands.end(key, args),
       decode: decodeEndResult,
     })
-    if (result !== 'superseded') await this.#coherence.ended(key, ending)
+    // Another may have ended it, or logged in, and be telling that still.
+    await (result === 'superseded' ? this.#coherence.tokensChanged(key) : this.#coherence.ended(key, ending))
     return result
   }
 
