@@ -174,6 +174,21 @@ describe('the near cache of redisStore', { skip: needs('redis-server') }, () => 
     }
   })
 
+  test('a revokeUser that is sent again brings back no epoch that another has left', async () => {
+    await using cut = await openNode(redis.port)
+    const login = { user: 'ada', key: randomKey(), at: now }
+    await cut.store.users?.advance('ada') // Redis knows the script
+    const dropped = cut.proxy.dropNextAnswer((chunk) => chunk.includes('user:'))
+    await cut.proxy.refuse(true)
+    const advancing = cut.store.users?.advance('ada')
+    await dropped
+    const epoch = await there.store.users?.enter(login)
+    await there.store.users?.advance('ada')
+    await cut.proxy.refuse(false)
+    await advancing
+    assert.equal(await there.store.users?.settle(login, epoch ?? ''), false)
+  })
+
   test('is asked by one command, of at most 220 bytes beside the value, for a change of one field', async () => {
     const key = randomKey()
     const cart = JSON.stringify('x'.repeat(1_000))
