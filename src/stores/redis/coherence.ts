@@ -111,6 +111,7 @@ export class Coherence {
       deadlineMs: context.deadlineMs,
       invalidated: (key) => this.#invalidated(key),
       renewed: () => this.#renewed(),
+      doubted: () => this.#cache?.flush(),
     })
     if (typeof tracked === 'string') return this.#without(tracked)
     this.#off = undefined

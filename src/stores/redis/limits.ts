@@ -83,3 +83,15 @@ export const SWEEP_EVERY_MS = 20_000
 
 /** Longest `staleReads`, in milliseconds: so long a node that is cut off may serve a session that was ended. A longer outage is no moment to hide. */
 export const STALE_MS_MAX = 60_000
+
+/** Keys that Redis tracks at most for all its clients, where it does not say so: its default. */
+export const TRACKED_KEYS_MAX = 1_000_000
+
+/**
+ * Part of them from which on no copy outlives a renewal of the lease: with a full table Redis forgets keys, and does not
+ * tell everybody. It is looked at a few times in a second, in which no Redis makes so much room again.
+ */
+export const TRACKED_KEYS_PART = 0.9
+
+/** With a smaller table it could be full and no more, unseen. */
+export const TRACKED_KEYS_MIN = 100_000
