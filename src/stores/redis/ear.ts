@@ -19,6 +19,8 @@ export interface EarOptions {
 }
 
 interface NodeRedisEar {
+  /** In a Cluster, the connection that hears. */
+  readonly pubSubNode?: { readonly client: { readonly isReady: boolean } } | undefined
   subscribe(channels: readonly string[], listener: (message: string, channel: string) => void): Promise<unknown>
 }
 
@@ -48,7 +50,8 @@ export function openEar(own: Duplicate, options: EarOptions): Ear {
   return {
     opened: opened.promise,
     get isListening() {
-      return hasSubscribed && client.state === 'ready'
+      const { pubSubNode } = own.native as unknown as NodeRedisEar
+      return hasSubscribed && client.state === 'ready' && pubSubNode?.client.isReady !== false
     },
     close: () => own.close(),
   }

@@ -45,7 +45,7 @@ export interface NodeRedisSentinelLike extends NodeRedisBase {
 
 // Its default timeout makes an AbortSignal for each command and bounds only its wait in the queue, and a type mapping of
 // the application's own would give Buffers.
-const COMMAND_OPTIONS = { timeout: undefined, typeMapping: undefined }
+export const COMMAND_OPTIONS = { timeout: undefined, typeMapping: undefined }
 
 const HOW_TO_OPEN = 'call await client.connect() before the sessions are used, or give redisStore a url'
 
@@ -85,7 +85,8 @@ export function fromNodeRedisCluster(cluster: NodeRedisClusterLike): Client {
     duplicate(options) {
       const { _options: own } = cluster as { _options?: { defaults?: object } }
       const overrides = options === undefined ? {} : { defaults: { ...own?.defaults, ...options } }
-      return connecting(cluster.duplicate(overrides), fromNodeRedisCluster)
+      // A cache of the library's, which is of no use here, would hear of changes in our place.
+      return connecting(cluster.duplicate({ clientSideCache: undefined, ...overrides }), fromNodeRedisCluster)
     },
   }
 }

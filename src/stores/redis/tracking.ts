@@ -1,12 +1,15 @@
 import type { Client, Duplicate } from './client.ts'
+import { type Connection, Connections } from './connections.ts'
 import { inTime } from './ear.ts'
 import { isReply, toCause, toStoreError } from './failure.ts'
 import { TRACKED_KEYS_MAX, TRACKED_KEYS_MIN, TRACKED_KEYS_PART } from './limits.ts'
+import { COMMAND_OPTIONS } from './node-redis.ts'
+import { standingOf } from './standing.ts'
 
 /** The connections that carry all commands, and on which the servers tell of changes to what was read over them. */
 export interface Tracked {
   readonly client: Client
-  /** Rises with each new connection; `undefined` while nothing is told. */
+  /** Rises whenever nobody tells any more of what was read before; `undefined` while nothing is told. */
   readonly epoch: number | undefined
   /**
    * Resolves when everything that the servers told before this call has been heard, and what they may have failed to tell
@@ -17,47 +20,59 @@ export interface Tracked {
 }
 
 export interface TrackingOptions {
-  /** Longest time for the connection to open. */
+  /** Longest time for the connections to open. */
   readonly deadlineMs: number
   /** A key was changed by another connection, or is gone; `null`: all keys are. */
   invalidated(key: string | null): void
-  /** A new connection: nobody tells any more of what was read over the one before. */
+  /** Nobody tells any more of what was read before. */
   renewed(): void
-  /** The server may have kept something to itself. */
+  /** A server may have kept something to itself. */
   doubted(): void
 }
 
-interface NodeRedisTracked {
-  sendCommand(args: string[]): Promise<unknown>
-  on(event: 'invalidate', listener: (key: string | Buffer | null) => void): unknown
+interface ClusterNatives {
+  readonly masters: readonly object[]
+  readonly nodeByAddress: ReadonlyMap<string, { readonly client?: Connection }>
+  nodeClient(node: object | undefined): Promise<Connection>
+  on(event: 'node-connect' | 'node-ready', listener: () => void): unknown
 }
+
+interface SentinelNatives {
+  readonly clientSideCache?: { on(event: 'invalidate', listener: (key: string | Buffer | null) => void): unknown }
+  /** Lends the connection to the master of this moment. */
+  _execute<T>(isReadonly: boolean, use: (connection: Connection) => Promise<T>): Promise<T>
+}
+
+const TOLD = { emitInvalidate: true, clientSideCache: undefined }
 
 /**
  * Opens a client like this one that is told of changes, by the invalidations of RESP3.
  *
- * @param base a client that can be used, whose connection may be tried out on
+ * @param base a client that can be used, whose connections may be tried out on
  * @returns why it cannot be, where it cannot
  */
 export async function openTracked(base: Duplicate, options: TrackingOptions): Promise<Tracked | string> {
   const { client, native } = base
   if ('call' in native) return 'ioredis does not show what Redis tells of changes; give a client of redis, or a url'
-  if (client.kind !== 'server') return `a ${client.kind} client is not tracked yet`
+  if (client.kind === 'sentinel' && !('_execute' in native)) {
+    return 'this client of Sentinels does not show its connection; use redis 6, or the option sentinel'
+  }
   let own: Duplicate
   try {
-    own = client.duplicate({ emitInvalidate: true, clientSideCache: undefined })
+    // A sentinel client offers no other way to be told.
+    own = client.duplicate(client.kind === 'sentinel' ? { clientSideCache: { maxEntries: 1 } } : TOLD)
   } catch (error) {
     return `this client cannot be told of changes: ${toCause(error).message}`
   }
   try {
-    const keysMax = await tryOut(native as unknown as NodeRedisTracked)
-    if (typeof keysMax !== 'string') {
-      const { promise: opened, resolve } = Promise.withResolvers<void>()
-      const tracked = track(own, keysMax, { ...options, renewed: () => (resolve(), options.renewed()) })
-      await inTime(opened, options.deadlineMs)
-      return tracked
+    const keysMax = await inTime(tryOut(base), options.deadlineMs)
+    if (typeof keysMax === 'string') {
+      own.close()
+      return keysMax
     }
-    own.close()
-    return keysMax
+    const tracked = track(own, keysMax, options)
+    await inTime(whenOpen(own.client), options.deadlineMs)
+    return tracked
   } catch (error) {
     own.close()
     throw error
@@ -65,33 +80,63 @@ export async function openTracked(base: Duplicate, options: TrackingOptions): Pr
 }
 
 function track(own: Duplicate, keysMax: number, options: TrackingOptions): Tracked {
-  const native = own.native as unknown as NodeRedisTracked
-  const isSure = watchOmissions(keysMax)
-  let connections = 0
-  let epoch: number | undefined
-  const onReady = (): void => {
-    const mine = (connections += 1)
-    epoch = undefined
-    options.renewed()
-    // The library has turned tracking on. Of its own writes a node needs not be told: its copies follow them.
-    native.sendCommand(['CLIENT', 'TRACKING', 'ON', 'NOLOOP']).then(
-      () => void (epoch = mine === connections ? mine : epoch),
-      () => {}, // the connection broke, and the next one comes here again
-    )
+  const { client } = own
+  const told = (key: string | Buffer | null): void => options.invalidated(key === null ? null : key.toString())
+  const watches = new WeakMap<Connection, ReturnType<typeof watchOmissions>>()
+  const inspect = async (connection: Connection): Promise<string> => {
+    const [stats, standing] = await Promise.all([
+      connection.sendCommand(['INFO', 'stats']),
+      client.kind === 'cluster' ? standingOf(connection) : '',
+    ])
+    const isSure = watches.get(connection) ?? watchOmissions(keysMax)
+    watches.set(connection, isSure)
+    if (!isSure(String(stats))) options.doubted()
+    return standing
   }
-  own.client.on('ready', onReady)
-  if (own.client.state === 'ready') onReady()
-  native.on('invalidate', (key) => options.invalidated(key === null ? null : key.toString()))
+  const connections = new Connections({ invalidated: told, renewed: () => options.renewed(), inspect })
+  const takeIn = { server: takeInServer, cluster: takeInCluster, sentinel: takeInSentinel }[client.kind]
+  const carrying = takeIn(own, connections, told)
   return {
-    client: own.client,
+    client: carrying,
     get epoch() {
-      return own.client.state === 'ready' ? epoch : undefined
+      return client.state === 'ready' ? connections.epoch : undefined
     },
-    async barrier() {
-      if (!isSure(String(await native.sendCommand(['INFO', 'stats'])))) options.doubted()
-    },
+    barrier: () => connections.barrier(),
     close: () => own.close(),
   }
+}
+
+function takeInServer({ client, native }: Duplicate, connections: Connections): Client {
+  connections.adopt(native as unknown as Connection)
+  return client
+}
+
+/** Its connections come and go with what the Cluster is like. */
+function takeInCluster({ client, native }: Duplicate, connections: Connections): Client {
+  const cluster = native as unknown as ClusterNatives
+  const look = (): void => {
+    for (const { client: connection } of cluster.nodeByAddress.values()) if (connection) connections.adopt(connection)
+  }
+  cluster.on('node-connect', look)
+  cluster.on('node-ready', look)
+  look()
+  return client
+}
+
+/** Its connection is another after each failover, so it is looked at with each command. */
+function takeInSentinel(
+  { client, native }: Duplicate,
+  connections: Connections,
+  told: (key: string | Buffer | null) => void,
+): Client {
+  const sentinel = native as unknown as SentinelNatives
+  sentinel.clientSideCache?.on('invalidate', told)
+  const send: Client['send'] = (_, args) =>
+    sentinel._execute(false, (connection) => {
+      connections.adopt(connection)
+      return connection.sendCommand(args, COMMAND_OPTIONS)
+    })
+  return Object.create(client, { send: { value: send } }) as Client
 }
 
 /**
@@ -111,18 +156,49 @@ function watchOmissions(keysMax: number): (stats: string) => boolean {
   }
 }
 
-/** Where it is refused, a client that asks for it never becomes ready. Resolves how many keys are tracked at most, or why none. */
-async function tryOut(native: NodeRedisTracked): Promise<number | string> {
-  try {
-    await native.sendCommand(['CLIENT', 'TRACKING', 'ON'])
-    await native.sendCommand(['CLIENT', 'TRACKING', 'OFF'])
-  } catch (error) {
-    if (isReply(error)) return `Redis refuses CLIENT TRACKING: ${toCause(error).message}`
-    throw toStoreError(error)
+async function whenOpen(client: Client): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const look = (): void => void (client.state === 'ready' && resolve())
+  client.on('ready', look)
+  look()
+  await promise.finally(() => client.off('ready', look))
+}
+
+async function connectionsOf({ client, native }: Duplicate): Promise<Connection[]> {
+  if (client.kind === 'server') return [native as unknown as Connection]
+  if (client.kind === 'sentinel')
+    return [await (native as unknown as SentinelNatives)._execute(false, async (own) => own)]
+  const cluster = native as unknown as ClusterNatives
+  return Promise.all(cluster.masters.map((master) => cluster.nodeClient(master)))
+}
+
+/** Resolves how many keys are tracked at most, by the server that tracks the fewest, or why none are. */
+async function tryOut(base: Duplicate): Promise<number | string> {
+  let keysMax = Infinity
+  for (const connection of await connectionsOf(base)) {
+    const refusal = await tryOutOn(connection, base.client.kind)
+    if (refusal !== undefined) return refusal
+    const setting = await connection.sendCommand(['CONFIG', 'GET', 'tracking-table-max-keys']).catch(() => '')
+    const [digits = TRACKED_KEYS_MAX] = /\d+/.exec(JSON.stringify(setting)) ?? []
+    keysMax = Math.min(keysMax, Number(digits) || Infinity) // 0 is no limit
   }
-  const setting = await native.sendCommand(['CONFIG', 'GET', 'tracking-table-max-keys']).catch(() => '')
-  const [digits = TRACKED_KEYS_MAX] = /\d+/.exec(JSON.stringify(setting)) ?? []
-  const keysMax = Number(digits) || Infinity // 0 is no limit
   if (keysMax >= TRACKED_KEYS_MIN) return keysMax
   return `tracking-table-max-keys of Redis is ${keysMax}; copies need at least ${TRACKED_KEYS_MIN}`
+}
+
+/** Where it is refused, a client that asks for it never becomes ready. */
+async function tryOutOn(connection: Connection, kind: Client['kind']): Promise<string | undefined> {
+  try {
+    await connection.sendCommand(['CLIENT', 'TRACKING', 'ON'])
+    await connection.sendCommand(['CLIENT', 'TRACKING', 'OFF'])
+    if (kind === 'cluster') await standingOf(connection)
+    const hello = JSON.stringify(await connection.sendCommand(['HELLO']))
+    return /"proto"[:,]"?3/.test(hello)
+      ? undefined
+      : 'this client does not speak RESP3; make it without the option RESP'
+  } catch (error) {
+    const needed = kind === 'cluster' ? 'CLIENT TRACKING, CLUSTER INFO or CLUSTER NODES' : 'CLIENT TRACKING'
+    if (isReply(error)) return `Redis refuses ${needed}: ${toCause(error).message}`
+    throw toStoreError(error)
+  }
 }
