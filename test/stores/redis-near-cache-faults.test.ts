@@ -39,13 +39,6 @@ describe('the near cache of redisStore under faults', { skip: needs('redis-serve
     return key
   }
 
-  function open(url: string): Sessions<{ views: number }> {
-    const options: SessionsOptions<{ views: number }> = {
-      store: redisStore({ url }), secret, logger: silent, initial: () => ({ views: 1 }),
-    } // prettier-ignore
-    return createSessions(options)
-  }
-
   test('a node that hears nothing for 10 s serves no session that was logged out elsewhere', async (t) => {
     await using proxy = await startTcpProxy({ to: { port: redis.port } })
     await using here = open(`redis://127.0.0.1:${proxy.port}`)
@@ -203,3 +196,10 @@ describe('the near cache of redisStore under faults', { skip: needs('redis-serve
     }
   })
 })
+
+function open(url: string): Sessions<{ views: number }> {
+  const options: SessionsOptions<{ views: number }> = {
+    store: redisStore({ url }), secret, logger: silent, initial: () => ({ views: 1 }),
+  } // prettier-ignore
+  return createSessions(options)
+}

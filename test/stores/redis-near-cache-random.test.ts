@@ -70,13 +70,13 @@ async function create({ store }: NearNode): Promise<Known> {
 
 /** Changes sessions, one change at a time, as the engine does for each session. */
 async function write(node: NearNode, sessions: Known[], random: Random): Promise<void> {
-  const { next } = createNode()
+  const operations = createNode()
   const { store } = node
   for (let step = 0; step < STEPS; step++) {
     const index = random.below(SESSIONS)
     const known = sessions[index] as Known
     const { key, generation } = known
-    const operation = next()
+    const operation = operations.next()
     const kind = random.below(20)
     try {
       if (kind === 0) {
