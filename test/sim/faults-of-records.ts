@@ -13,8 +13,8 @@ export const FAULTS_OF_RECORDS: readonly ProtocolFault[] = [
   {
     what: 'versions are a counter alone',
     file: 'rules.ts',
-    text: 'if (record.version.incarnation >= incarnation) return record',
-    replacement: 'return record',
+    text: 'applyChange(base, isEnded, operation.change, incarnation)',
+    replacement: 'applyChange(record, isEnded, operation.change)',
     wishes: { onPartition: 'serve' },
     seed: 17,
   },
