@@ -82,7 +82,7 @@ export async function openClusterStore(
 
 export async function openSentinelStore(
   kind: Kind,
-  { name, nodes }: Pick<RedisSentinel, 'name' | 'nodes'>,
+  { name, nodes, addresses }: Pick<RedisSentinel, 'name' | 'nodes' | 'addresses'>,
   parts: Partial<StoreContext> = {},
   options: Omit<RedisStoreOptions, 'client' | 'url'> = {},
 ): Promise<OpenRedisStore> {
@@ -92,11 +92,16 @@ export async function openSentinelStore(
     return { host, port: Number(port) }
   })
   if (kind === 'a client of redis') {
-    const client = createSentinel({ name, sentinelRootNodes: sentinels, reserveClient: true })
+    const client = createSentinel({
+      name,
+      sentinelRootNodes: sentinels,
+      nodeAddressMap: addresses,
+      reserveClient: true,
+    })
     await client.on('error', () => {}).connect()
     return ready(makeRedisStore({ ...options, client }, parts), () => void client.destroy())
   }
-  const client = new Ioredis({ name, sentinels, maxRetriesPerRequest: 1 })
+  const client = new Ioredis({ name, sentinels, natMap: addresses, maxRetriesPerRequest: 1 })
   client.on('error', () => {})
   await once(client, 'ready')
   return ready(makeRedisStore({ ...options, client }, parts), () => client.disconnect())

@@ -27,14 +27,20 @@ class Visitor {
     const fields = fieldsOf({ n: `${this.tried}` })
     try {
       const result = await this.#store.apply(changeOf(this.key, { create, operation: this.#node.next(), fields }))
-      assert.equal(result.outcome, 'applied')
+      assert(result.outcome === 'applied' || result.outcome === 'gone', result.outcome)
+      // The session itself was lost.
+      if (result.outcome === 'gone') return this.#refuse()
       this.acknowledged = this.tried
       return true
     } catch (error) {
       if (!(error instanceof StoreUnavailableError || error instanceof StoreTimeoutError)) throw error
-      this.refused += 1
-      return false
+      return this.#refuse()
     }
+  }
+
+  #refuse(): false {
+    this.refused += 1
+    return false
   }
 
   /** How many of the last answered changes are not there. */
