@@ -97,7 +97,7 @@ export class Opener<Data extends object> {
     const stored = store.copy(presented.key, seen)
     const now = clock.now()
     if (!stored || presented.generation !== stored.generation || endOf(policy, stored) <= now) return undefined
-    if (seen && compareVersions(seen, stored.version) > 0) return undefined
+    if (seen && isLost(seen, stored)) return undefined
     const use = useOf(stored, stored.fields.get(USE_FIELD))
     if (use.issue !== presented.issue || this.#mustTakeSeat(stored)) return undefined
     return this.#engine.needsNothingOfInitial(stored.fields)

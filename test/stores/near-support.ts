@@ -26,7 +26,9 @@ export async function openNode(
   const told: Told[] = []
   const ended: StoreContext['ended'] = (...facts) => void told.push(facts)
   const given = typeof options === 'function' ? options(url) : { url, ...options }
-  const store = makeRedisStore(given, { ended, ...parts })
+  // Patient, for a machine that is busy, and with the lease of a node that is less so.
+  const nearCache = given.nearCache ?? { lease: '500ms' }
+  const store = makeRedisStore({ ...given, nearCache }, { ended, deadlineMs: 3_000, ...parts })
   await store.ready()
   async function close(): Promise<void> {
     await store.close()

@@ -76,6 +76,12 @@ describe('versions of redisStore', { skip: needs('redis-server') }, () => {
     stale.length = 0
     assert.equal(await before.visit(sessions, ({ data }) => data.a), 'next')
     assert.deepEqual(stale, [])
+    const { hits = 0 } = sessions.stats().nearCache ?? {}
+    const isCopied = async (): Promise<boolean> => {
+      await before.visit(sessions, ({ data }) => data.a)
+      return (sessions.stats().nearCache?.hits ?? 0) > hits
+    }
+    await until(isCopied, true)
     assert.equal(await lost.visit(sessions, ({ data }) => data.a), 'next')
     assert.deepEqual(stale, [{ incarnation: 0, sequence: 2 }])
   })

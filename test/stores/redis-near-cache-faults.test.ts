@@ -16,7 +16,7 @@ import { type NearNode, nearStats, openNode, until, untilCopied, untilListIsOld 
 const secret = createSecret()
 const silent = { info() {}, warn() {}, error() {} }
 
-describe('the near cache of redisStore under faults', { skip: needs('redis-server'), concurrency: true }, () => {
+describe('the near cache of redisStore under faults', { skip: needs('redis-server'), concurrency: 2 }, () => {
   let redis: Redis
   let admin: ReturnType<typeof createClient>
   let there: NearNode
@@ -199,7 +199,8 @@ describe('the near cache of redisStore under faults', { skip: needs('redis-serve
 
 function open(url: string): Sessions<{ views: number }> {
   const options: SessionsOptions<{ views: number }> = {
-    store: redisStore({ url }), secret, logger: silent, initial: () => ({ views: 1 }),
+    store: redisStore({ url, nearCache: { lease: '500ms' } }), deadline: '3s', secret, logger: silent,
+    initial: () => ({ views: 1 }),
   } // prettier-ignore
   return createSessions(options)
 }

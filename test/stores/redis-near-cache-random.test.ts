@@ -16,7 +16,7 @@ import { changeOf, createNode, fieldsOf, now, randomKey, tombstoneOf } from './c
 import { type NearNode, nearStats, openNode, untilListIsOld } from './near-support.ts'
 
 /** Of each node; more by `STEPS=1000`. */
-const STEPS = Number(process.env['STEPS'] ?? 120)
+const STEPS = Number(process.env['STEPS'] ?? 60)
 const SESSIONS = 4
 
 /** What every node was told of a session. */
