@@ -7,7 +7,7 @@ import type { StoreDefinition } from '../../src/core/index.ts'
 import { cookieStore } from '../../src/stores/cookie/index.ts'
 import { memoryStore } from '../../src/stores/memory/index.ts'
 import { meshStore, type MeshStoreOptions } from '../../src/stores/mesh/index.ts'
-import { redisStore } from '../../src/stores/redis/index.ts'
+import { redisStore, type RedisStoreOptions } from '../../src/stores/redis/index.ts'
 import { sqliteStore } from '../../src/stores/sqlite/index.ts'
 import { writeBehind } from './write-behind.ts'
 
@@ -55,6 +55,11 @@ export interface StoreOfKind {
 
 async function close(): Promise<void> {}
 
+/** With `REDIS_COPIES=none` no node has a near cache. */
+function ofRedis(options: RedisStoreOptions): StoreDefinition {
+  return redisStore({ nearCache: process.env['REDIS_COPIES'] !== 'none', ...options })
+}
+
 /** Sealed sessions whose ends this store remembers; a short lease, so that the many logins of the laws take not too long. */
 export function revocable(revocations: StoreDefinition): StoreDefinition {
   return cookieStore({ chunks: 2, revocations, lease: '60ms' })
@@ -76,21 +81,21 @@ export async function openStoreOf(kind: StoreKind, place: string): Promise<Store
     case 'cookie on sqlite':
       return { definition: revocable(sqliteStore({ path: place })), close }
     case 'cookie on redis':
-      return { definition: revocable(redisStore({ url: place })), close }
+      return { definition: revocable(ofRedis({ url: place })), close }
     case 'cookie on mesh':
       return { definition: revocable(meshStore(JSON.parse(place) as MeshStoreOptions)), close }
     case 'redis by url':
-      return { definition: redisStore({ url: place }), close }
+      return { definition: ofRedis({ url: place }), close }
     case 'redis by node-redis': {
       const client = createClient({ url: place })
       await client.on('error', () => {}).connect()
-      return { definition: redisStore({ client }), close: async () => client.destroy() }
+      return { definition: ofRedis({ client }), close: async () => client.destroy() }
     }
     case 'redis by ioredis': {
       const client = new Ioredis(place)
       client.on('error', () => {})
       await once(client, 'ready')
-      return { definition: redisStore({ client }), close: async () => client.disconnect() }
+      return { definition: ofRedis({ client }), close: async () => client.disconnect() }
     }
     case 'cluster by address':
     case 'cluster by node-redis':
@@ -106,21 +111,21 @@ export async function openStoreOf(kind: StoreKind, place: string): Promise<Store
 async function openOnCluster(kind: `cluster by ${string}`, place: RedisPlace): Promise<StoreOfKind> {
   const { nodes } = place
   const urls = nodes.map((node) => `redis://${node}`)
-  if (kind === 'cluster by address') return { definition: redisStore({ cluster: { nodes: urls } }), close }
+  if (kind === 'cluster by address') return { definition: ofRedis({ cluster: { nodes: urls } }), close }
   if (kind === 'cluster by node-redis') {
     const client = createCluster({ rootNodes: urls.map((url) => ({ url })), nodeAddressMap: mapOf(place) })
     await client.on('error', () => {}).connect()
-    return { definition: redisStore({ client }), close: async () => client.destroy() }
+    return { definition: ofRedis({ client }), close: async () => client.destroy() }
   }
   const client = new Cluster(urls, { natMap: mapOf(place) })
   client.on('error', () => {})
   await once(client, 'ready')
-  return { definition: redisStore({ client }), close: async () => client.disconnect() }
+  return { definition: ofRedis({ client }), close: async () => client.disconnect() }
 }
 
 async function openBehindSentinels(kind: `sentinel by ${string}`, place: RedisPlace): Promise<StoreOfKind> {
   const { name, nodes } = place
-  if (kind === 'sentinel by address') return { definition: redisStore({ sentinel: { name, nodes } }), close }
+  if (kind === 'sentinel by address') return { definition: ofRedis({ sentinel: { name, nodes } }), close }
   const sentinels = nodes.map(toNode)
   if (kind === 'sentinel by node-redis') {
     const client = createSentinel({
@@ -130,12 +135,12 @@ async function openBehindSentinels(kind: `sentinel by ${string}`, place: RedisPl
       reserveClient: true,
     })
     await client.on('error', () => {}).connect()
-    return { definition: redisStore({ client }), close: () => client.destroy() }
+    return { definition: ofRedis({ client }), close: () => client.destroy() }
   }
   const client = new Ioredis({ name, sentinels, natMap: mapOf(place) })
   client.on('error', () => {})
   await once(client, 'ready')
-  return { definition: redisStore({ client }), close: async () => client.disconnect() }
+  return { definition: ofRedis({ client }), close: async () => client.disconnect() }
 }
 
 interface Node {
