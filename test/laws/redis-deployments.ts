@@ -8,9 +8,7 @@ import { type Redis, startRedis } from '../support/redis.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import type { RedisPlace } from './stores.ts'
 
-export type DeploymentName = (typeof deploymentNames)[number]
-
-export const deploymentNames = ['redis', 'cluster', 'sentinel'] as const
+export type DeploymentName = 'redis' | 'cluster' | 'sentinel'
 
 /** A running deployment. */
 export interface Deployment {
