@@ -8,7 +8,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Sessions } from '../core/index.ts'
 import { checkArguments } from './arguments.ts'
-import { holdResponse } from './gate.ts'
+import { holdResponse, SessionCommitter } from './gate.ts'
 import { setHeadersOf } from './head.ts'
 
 const USAGE = 'app.use(session(sessions))'
@@ -69,12 +69,8 @@ export function session<Data extends object>(
       (opened) => {
         // The first of two keeps the name; `sessions.of` finds both.
         if (!('session' in request)) Object.assign(request, { session: opened })
-        response.once('close', () => sessions.finish(opened))
-        holdResponse(response, {
-          isSettled: () => sessions.isSettled(opened),
-          commit: () => sessions.commit(opened),
-          failed: next,
-        })
+        response.on('close', () => sessions.finish(opened))
+        holdResponse(response, new SessionCommitter(sessions, opened), next)
         next()
       },
       (error: unknown) => {

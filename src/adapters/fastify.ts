@@ -7,10 +7,10 @@
  */
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http'
 import { Stream } from 'node:stream'
-import type { Session, Sessions } from '../core/index.ts'
+import { RequestSlot, type Session, type Sessions } from '../core/index.ts'
 import { answerError } from './answer.ts'
 import { checkArguments } from './arguments.ts'
-import { holdResponse } from './gate.ts'
+import { holdResponse, SessionCommitter } from './gate.ts'
 import { headersOf, statusOf } from './head.ts'
 
 /** The part of Fastify's request that `skip` may ask. */
@@ -75,7 +75,7 @@ export function session<Data extends object>(
 ): SessionPlugin {
   checkArguments('app.register(session(sessions))', sessions, options, ['skip'])
   const { skip } = options
-  const exchanges = new WeakMap<object, Exchange<Data>>()
+  const exchanges = new RequestSlot<Exchange<Data>>('sojourn exchange')
 
   const plugin: SessionPlugin = async (fastify) => {
     // During a move from @fastify/session the name is taken; `sessions.of` finds ours.
@@ -131,7 +131,7 @@ class Exchange<Data extends object> {
     this.#session = session
     this.#reply = reply
     this.#before = copyOf(reply.getHeaders())
-    reply.raw.once('close', () => sessions.finish(session))
+    reply.raw.on('close', () => sessions.finish(session))
     const hijack = reply.hijack.bind(reply)
     reply.hijack = () => {
       this.#hold()
@@ -160,11 +160,7 @@ class Exchange<Data extends object> {
     if (this.#isBegun) return
     this.#isBegun = true
     const { raw } = this.#reply
-    holdResponse(raw, {
-      isSettled: () => this.#sessions.isSettled(this.#session),
-      commit: () => this.#sessions.commit(this.#session),
-      failed: (error) => answerError(raw, error),
-    })
+    holdResponse(raw, new SessionCommitter(this.#sessions, this.#session), (error) => answerError(raw, error))
   }
 
   /** Adds a header, also to cookies that were set on the raw response, which Fastify would replace. */

@@ -1,16 +1,37 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { HeaderLine } from '../core/index.ts'
+import type { HeaderLine, Session, Sessions } from '../core/index.ts'
 import { addHeader, applyHead, type Head, resetHead, takeHead } from './head.ts'
 
-/** What a gate asks of its adapter. */
-export interface GateHooks {
+/**
+ * What a gate asks of its adapter. Implement it by a class: V8 comes to allocate an object literal that lives as long as
+ * its request among the old objects, where it keeps the request from the young-generation collector, and the next literal
+ * with it. That doubled what a request costs.
+ */
+export interface Committer {
   /** Asked when the handler begins its response: whether nothing is to be committed, so that it need not be held back. */
   isSettled(): boolean
   /** Called once, when the handler begins its response. Resolves the headers to add to it. */
-  commit(): Promise<HeaderLine[]>
-  /** The commit failed, and the response is as if nothing had been written: the framework answers. */
-  failed(error: unknown): void
+  commit(response: ServerResponse): Promise<HeaderLine[]>
+}
+
+/** Commits a session as the handler left it. */
+export class SessionCommitter<Data extends object> implements Committer {
+  readonly #sessions: Sessions<Data>
+  readonly #session: Session<Data>
+
+  constructor(sessions: Sessions<Data>, session: Session<Data>) {
+    this.#sessions = sessions
+    this.#session = session
+  }
+
+  isSettled(): boolean {
+    return this.#sessions.isSettled(this.#session)
+  }
+
+  commit(): Promise<HeaderLine[]> {
+    return this.#sessions.commit(this.#session)
+  }
 }
 
 /**
@@ -20,9 +41,11 @@ export interface GateHooks {
  * The first `writeHead`, `flushHeaders`, `write` or `end` starts the commit. Until it is done calls are queued, `write`
  * returns `false`, and the response looks begun (`headersSent`, `writableEnded`) to whoever asks. Informational
  * responses (1xx) pass at once.
+ *
+ * @param failed called when the commit failed and the response is as if nothing had been written: the framework answers
  */
-export function holdResponse(response: ServerResponse, hooks: GateHooks): void {
-  new Gate(response, hooks).close()
+export function holdResponse(response: ServerResponse, committer: Committer, failed: (error: unknown) => void): void {
+  new Gate(response, committer, failed).close()
 }
 
 type Method = (...args: unknown[]) => unknown
@@ -53,7 +76,8 @@ const answering = new AsyncLocalStorage<Gate>()
 
 class Gate {
   readonly #response: ServerResponse
-  readonly #hooks: GateHooks
+  readonly #committer: Committer
+  readonly #failed: (error: unknown) => void
   readonly #inner: Methods
   readonly #internals: Internals | undefined
   /** The response as the adapter found it: what a failed commit goes back to. */
@@ -65,9 +89,10 @@ class Gate {
   #owesDrain = false
   readonly #sources = new Set<Source>()
 
-  constructor(response: ServerResponse, hooks: GateHooks) {
+  constructor(response: ServerResponse, committer: Committer, failed: (error: unknown) => void) {
     this.#response = response
-    this.#hooks = hooks
+    this.#committer = committer
+    this.#failed = failed
     this.#before = takeHead(response)
     this.#internals = Object.hasOwn(response, '_header') ? (response as unknown as Internals) : undefined
     const inner = response as unknown as Methods
@@ -144,7 +169,7 @@ class Gate {
 
   #isHeld(): boolean {
     // Or somebody went round the gate.
-    if (this.#state === 'open' && (this.#response.headersSent || this.#hooks.isSettled())) this.#state = 'passing'
+    if (this.#state === 'open' && (this.#response.headersSent || this.#committer.isSettled())) this.#state = 'passing'
     return this.#state === 'open' || this.#state === 'committing'
   }
 
@@ -167,7 +192,7 @@ class Gate {
     this.#state = 'committing'
     this.#statusCode = this.#response.statusCode
     if (this.#internals) this.#internals._header = BEGUN
-    this.#hooks.commit().then(
+    this.#committer.commit(this.#response).then(
       (lines) => this.#release(lines),
       (error: unknown) => this.#fail(error, []),
     )
@@ -202,11 +227,11 @@ class Gate {
     if (response.closed) process.nextTick(abandon)
     else response.once('close', abandon)
 
-    if (this.#isEnded) this.#hooks.failed(error)
+    if (this.#isEnded) this.#failed(error)
     else {
       // What the handler does to the connection later, when it learns of the failure, must not hit another request.
       if (response.req.httpVersionMajor === 1) response.setHeader('connection', 'close')
-      answering.run(this, () => this.#hooks.failed(error))
+      answering.run(this, () => this.#failed(error))
     }
   }
 

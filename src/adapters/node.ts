@@ -9,7 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Session, type Sessions, SojournError } from '../core/index.ts'
 import { answerError } from './answer.ts'
 import { checkArguments } from './arguments.ts'
-import { holdResponse } from './gate.ts'
+import { holdResponse, SessionCommitter } from './gate.ts'
 import { setHeadersOf } from './head.ts'
 
 /** A listener as `createServer` takes it. What an async one rejects with is an error of the request. */
@@ -63,12 +63,8 @@ export function withSession<Data extends object>(
     async function serve(): Promise<void> {
       if (!skip?.(request)) {
         const session = await open()
-        response.once('close', () => sessions.finish(session))
-        holdResponse(response, {
-          isSettled: () => sessions.isSettled(session),
-          commit: () => sessions.commit(session),
-          failed: fail,
-        })
+        response.on('close', () => sessions.finish(session))
+        holdResponse(response, new SessionCommitter(sessions, session), fail)
       }
       await handler(request, response)
     }

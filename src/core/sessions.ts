@@ -11,6 +11,7 @@ import { Opener } from './opener.ts'
 import { endOf, type SessionsOptions } from './policy.ts'
 import { headerOf, type RequestLike } from './request.ts'
 import type { HeaderLine, Session } from './session.ts'
+import { RequestSlot } from './slot.ts'
 import type { Clock, Logger, StoreStats } from './store.ts'
 import { endSessionsOf, listSessions, type UserSession } from './users.ts'
 import { type SessionWatch, type WatchEnd, Watches } from './watch.ts'
@@ -169,7 +170,7 @@ class SessionsOfStore<Data extends object> implements Sessions<Data> {
   readonly #storeName: string
   /** Whether a cookie is set that browsers would drop over plain http, and nobody was told. */
   #mayWarn: boolean
-  readonly #ofRequest = new WeakMap<object, OpenSession<Data>>()
+  readonly #ofRequest = new RequestSlot<OpenSession<Data>>('sojourn session')
 
   constructor(engine: Engine<Data>, storeName: string) {
     this.#engine = engine

@@ -1,13 +1,13 @@
 import { SojournError, StoreTimeoutError } from './errors.ts'
 import { QUEUE_LENGTH_MAX } from './limits.ts'
 
-interface Line {
-  tail: Promise<unknown>
-  length: number
+class Line {
+  tail: Promise<unknown> = Promise.resolve()
+  length = 0
   /** Everyone that ever came. */
-  arrivals: number
+  arrivals = 0
   /** A turn that ran into the deadline, and how many had come when it began. */
-  stalled?: { readonly error: StoreTimeoutError; readonly arrivals: number }
+  stalled: { readonly error: StoreTimeoutError; readonly arrivals: number } | undefined
 }
 
 /**
@@ -21,7 +21,7 @@ export class Turns {
   readonly #waiting = new Map<string, Line>()
 
   run<T>(key: string, task: () => Promise<T>): Promise<T> {
-    const line = this.#waiting.get(key) ?? { tail: Promise.resolve(), length: 0, arrivals: 0 }
+    const line = this.#waiting.get(key) ?? new Line()
     if (line.length >= QUEUE_LENGTH_MAX) {
       return Promise.reject(
         new SojournError('store_unavailable', 503, `${line.length} changes wait for session ${key}; try again later`),

@@ -214,15 +214,12 @@ describe('a refused response', () => {
     const shared = new Readable({ read() {} })
     const other = shared.pipe(new PassThrough())
     await using server = await serve((_, response) => {
-      holdResponse(response, {
-        ...refuse,
-        failed: () => {
-          for (const chunk of ['one', 'two', 'three']) shared.push(chunk)
-          let count = 0
-          other.on('data', () => {
-            if (++count === 3) response.end('refused')
-          })
-        },
+      holdResponse(response, refuse, () => {
+        for (const chunk of ['one', 'two', 'three']) shared.push(chunk)
+        let count = 0
+        other.on('data', () => {
+          if (++count === 3) response.end('refused')
+        })
       })
       shared.pipe(response)
       response.write('begun')
@@ -234,13 +231,10 @@ describe('a refused response', () => {
     const errors: unknown[] = []
     await using server = await serve((_, response) => {
       response.on('error', (error) => errors.push(error))
-      holdResponse(response, {
-        ...refuse,
-        failed: () => {
-          response.end('refused')
-          response.write('stray')
-          response.end('stray')
-        },
+      holdResponse(response, refuse, () => {
+        response.end('refused')
+        response.write('stray')
+        response.end('stray')
       })
       response.setHeader('date', 'once')
       response.writeHead(201, 'Fine').end('whole')
@@ -345,13 +339,9 @@ describe('node:http', () => {
 })
 
 function hold(response: ServerResponse, { commit = async () => [] }: { commit?: () => Promise<HeaderLine[]> }): void {
-  holdResponse(response, {
-    isSettled: () => false,
-    commit,
-    failed: (error) => {
-      assert.ok(error instanceof StoreUnavailableError)
-      response.end('refused')
-    },
+  holdResponse(response, { isSettled: () => false, commit }, (error) => {
+    assert.ok(error instanceof StoreUnavailableError)
+    response.end('refused')
   })
 }
 

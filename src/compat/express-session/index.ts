@@ -70,13 +70,9 @@ export function session<Data extends object>(
     begin().then(
       (visit) => {
         // `session(request, {}, next)` is how an upgrade to a WebSocket is given its `req.session`: there is no response.
-        if (typeof response.once !== 'function') return next()
-        response.once('close', () => sessions.finish(visit.session))
-        holdResponse(response, {
-          isSettled: () => visit.isSettled(),
-          commit: () => visit.commit(response.statusCode >= 400),
-          failed: next,
-        })
+        if (typeof response.on !== 'function') return next()
+        response.on('close', () => sessions.finish(visit.session))
+        holdResponse(response, visit, next)
         next()
       },
       (error: unknown) => {

@@ -5,6 +5,7 @@ import {
   type Sessions,
   SessionSupersededError,
 } from '../../core/index.ts'
+import type { Committer } from '../../adapters/gate.ts'
 import { assignedIn, type Callback, type Handle, leaveBehind, showSession } from './request-session.ts'
 import { fieldsOfUser, userIn, type UserOf } from './user.ts'
 
@@ -20,7 +21,7 @@ export interface VisitSurroundings<Data extends object> {
  * One request of an application that was written for express-session. What it asks of `req.session` is done one after the
  * other, and the response waits for the last.
  */
-export class Visit<Data extends object> implements Handle {
+export class Visit<Data extends object> implements Handle, Committer {
   readonly request: object
   readonly session: Session<Data>
   readonly #surroundings: VisitSurroundings<Data>
@@ -88,12 +89,9 @@ export class Visit<Data extends object> implements Handle {
     return this.#isCommitted
   }
 
-  /**
-   * Brings the store up to what the handlers left in `req.session`.
-   *
-   * @param isRefusal whether the response is an error: then what failed already, and was told, is no second one
-   */
-  commit(isRefusal: boolean): Promise<HeaderLine[]> {
+  /** Brings the store up to what the handlers left in `req.session`. Where they answer by an error, what failed and was told is no second one. */
+  commit({ statusCode }: { statusCode: number }): Promise<HeaderLine[]> {
+    const isRefusal = statusCode >= 400
     return this.#inTurn(async () => {
       this.#isCommitted = true
       try {

@@ -90,7 +90,7 @@ export class Link {
     this.#callCount += 1
     this.#callLength += length
     return new Promise((resolve, reject) => {
-      const call: Call = { isOver: false, hasWaited: false }
+      const call = new Call()
       const giveUp = (): void => {
         if (call.isOver) return
         call.isOver = true
@@ -244,11 +244,11 @@ export class Link {
   }
 }
 
-interface Call {
+class Call {
   /** It was answered or given up: nothing more is sent for it. */
-  isOver: boolean
+  isOver = false
   /** It had no connection for some of its time, so that a missing answer tells nothing of the server. */
-  hasWaited: boolean
+  hasWaited = false
 }
 
 /** A time without a connection. */

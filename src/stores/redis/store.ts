@@ -164,11 +164,12 @@ export class RedisStore implements Store {
     const { key } = change
     const matters = Boolean(change.login ?? change.rotate ?? change.confirm)
     const args = encodeChange(change, this.#toStored(key))
-    const result = await this.#write(key, {
-      sent: () => this.#commands.apply(key, args, matters),
-      decode: (reply) => decodeResult(change, reply, (name, text) => this.#atRest.toValue(key, name, text).value),
-      follow: (copy, result) => after(copy, change, result),
-    })
+    const result = await this.#write(
+      key,
+      () => this.#commands.apply(key, args, matters),
+      (reply) => decodeResult(change, reply, (name, text) => this.#atRest.toValue(key, name, text).value),
+      (copy, result) => after(copy, change, result),
+    )
     if (matters && !change.create && result.outcome === 'applied') await this.#coherence.tokensChanged(key)
     return result
   }
@@ -176,10 +177,7 @@ export class RedisStore implements Store {
   async end(end: End): Promise<EndResult> {
     const { key } = end
     const args = encodeEnd({ ...end, forgetAt: Math.max(end.forgetAt, end.endedAt + this.#endMs) })
-    const { result, ending } = await this.#write(key, {
-      sent: () => this.#commands.end(key, args),
-      decode: decodeEndResult,
-    })
+    const { result, ending } = await this.#write(key, () => this.#commands.end(key, args), decodeEndResult)
     // Another may have ended it, or logged in, and be telling that still.
     await (result === 'superseded' ? this.#coherence.tokensChanged(key) : this.#coherence.ended(key, ending))
     return result
@@ -190,7 +188,11 @@ export class RedisStore implements Store {
     const { key, user, startedAt } = whole
     if (user !== null) await this.users.enter({ user, key, at: startedAt })
     const args = encodeRecord(whole, this.#context.clock.now(), this.#toStored(key))
-    await this.#write(key, { sent: () => this.#commands.run(installScript, key, args), decode: () => {} })
+    await this.#write(
+      key,
+      () => this.#commands.run(installScript, key, args),
+      () => {},
+    )
     await this.#coherence.tokensChanged(key)
   }
 
@@ -237,11 +239,24 @@ export class RedisStore implements Store {
   #rewrite({ key, fields }: SessionRecord, names: ReadonlySet<string>): void {
     const outdated = new Map([...fields].filter(([name]) => names.has(name)))
     const args = encodeRewrite(outdated, this.#toStored(key))
-    this.#write(key, { sent: () => this.#commands.run(rewriteScript, key, args), decode: () => {} }).catch(() => {})
+    this.#write(
+      key,
+      () => this.#commands.run(rewriteScript, key, args),
+      () => {},
+    ).catch(() => {})
   }
 
-  /** Every change of a session is sent by this: its copy follows, or is dropped. */
-  async #write<Reply, T>(key: string, { sent, decode, follow }: Write<Reply, T>): Promise<T> {
+  /**
+   * Every change of a session is sent by this: its copy follows, or is dropped.
+   *
+   * @param follow what the change has made of a copy. Default: that is not known
+   */
+  async #write<Reply, T>(
+    key: string,
+    sent: () => Promise<Reply>,
+    decode: (reply: Reply) => T,
+    follow?: (copy: Stored, result: T) => Stored | undefined,
+  ): Promise<T> {
     const { cache } = this.#coherence
     let next: ((copy: Stored) => Stored | undefined) | undefined
     const refusal = this.#reach().refusal(this.#keyPrefix + key)
@@ -304,11 +319,4 @@ export class RedisStore implements Store {
       },
     })
   }
-}
-
-interface Write<Reply, T> {
-  readonly sent: () => Promise<Reply>
-  readonly decode: (reply: Reply) => T
-  /** What the change has made of a copy. Default: that is not known. */
-  readonly follow?: (copy: Stored, result: T) => Stored | undefined
 }
