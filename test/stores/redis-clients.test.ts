@@ -31,6 +31,16 @@ describe('options of redisStore', () => {
     assert.throws(() => redisStore(options), { name: 'TypeError', message: /no option "prefix".*keyPrefix/ })
   })
 
+  it('take a prefix with braces only where they keep what belongs together in one slot of a Cluster', () => {
+    for (const keyPrefix of ['a}b:', 'a{b:', '{}a:', '{a}{b}:', '{{a}}:', '{a', 1]) {
+      assert.throws(() => redisStore({ url: 'redis://127.0.0.1', keyPrefix } as never), {
+        name: 'TypeError',
+        message: /keyPrefix/,
+      })
+    }
+    for (const keyPrefix of ['', 'shop:', '{shop}:', 'a{b}c:']) redisStore({ url: 'redis://127.0.0.1', keyPrefix })
+  })
+
   for (const url of ['127.0.0.1:6379', 'http://:hunter2@127.0.0.1', 'redis://:hunter2@a b']) {
     it(`take no ${JSON.stringify(url)} for a url, and do not tell its password`, () => {
       assert.throws(

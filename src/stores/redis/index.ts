@@ -8,6 +8,7 @@
 
 import type { Duration, StoreDefinition } from '../../core/index.ts'
 import { isOfIoredis, type RedisClientLike } from './client.ts'
+import { checkKeyPrefix } from './keys.ts'
 import type { OldSessionsDefinition } from './old/old-sessions.ts'
 import { type RedisClusterOptions, type RedisSentinelOptions, toSource } from './source.ts'
 import { type NearCacheOptions, toNearCache, toStaleMs } from './near-cache-options.ts'
@@ -48,7 +49,7 @@ export interface RedisStoreOptions {
   /** A master that Sentinels watch, to which the store connects as with `url`. */
   sentinel?: RedisSentinelOptions | undefined
 
-  /** Prefix of every key. Two applications on one Redis need two. Default: `'sojourn:'`. */
+  /** Prefix of every key and channel. Two applications on one Redis need two. Braces only as one tag, `'{shop}:'`. Default: `'sojourn:'`. */
   keyPrefix?: string | undefined
 
   /**
@@ -146,7 +147,7 @@ export function redisStore(options: RedisStoreOptions): StoreDefinition {
       `redisStore has no option ${JSON.stringify(unknown)}; its options are client, url, cluster, sentinel, keyPrefix, encrypt, migrateFrom, waitReplicas, nearCache, staleReads`,
     )
   }
-  if (typeof keyPrefix !== 'string') throw new TypeError('keyPrefix is text')
+  checkKeyPrefix(keyPrefix)
   if (typeof encrypt !== 'boolean' && encrypt !== 'migrate') {
     throw new TypeError("encrypt is true, false or 'migrate'; the key is derived from the secret of the sessions")
   }

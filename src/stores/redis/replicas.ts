@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Client, Duplicate } from './client.ts'
+import { keyBeside } from './keys.ts'
 import { markScript } from './scripts.ts'
 
 /** A change that was made on this server, under this key. */
@@ -85,7 +86,7 @@ export class Replicas {
     await whenReady(client, timeoutMs)
     const name = `sojourn-${randomBytes(9).toString('base64url')}`
     // In the slot of the session, so that a Cluster has it on the same server.
-    const place = `${this.#keyPrefix}mark:{${this.#keyPrefix}${key}}`
+    const place = keyBeside(this.#keyPrefix, 'mark', this.#keyPrefix + key)
     const mark = ['EVAL', markScript.text, '1', place]
     const before = [['CLIENT', 'SETNAME', name]]
     const after = [

@@ -7,6 +7,7 @@ import {
   type UserPage,
   type UserSessions,
 } from '../../core/index.ts'
+import { keyBeside } from './keys.ts'
 import type { Script } from './scripts.ts'
 import {
   advanceScript,
@@ -74,10 +75,8 @@ export class RedisUsers implements UserSessions {
   #run(script: Script, user: string, args: readonly string[]): Promise<unknown> {
     const { keyPrefix } = this.#options
     const index = keyPrefix + nameOf(user)
-    // In one slot, which is that of the prefix where it has braces of its own.
-    const tag = /\{[^}]+\}/.test(keyPrefix) ? index : `{${index}}`
-    const command = ['EVALSHA', script.sha, '3', index, `${tag}:seats`, `${tag}:epoch`, ...args]
-    return this.#options.send(index, command, script)
+    const beside = ['seats', 'epoch'].map((what) => keyBeside(keyPrefix, what, index))
+    return this.#options.send(index, ['EVALSHA', script.sha, '3', index, ...beside, ...args], script)
   }
 
   async #replicated(script: Script, user: string, args: readonly string[]): Promise<string> {
