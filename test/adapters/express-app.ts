@@ -1,12 +1,10 @@
 /** The contract's application on Express, 4 or 5. */
 
-import { once } from 'node:events'
-import type { Server } from 'node:http'
 import type express from 'express'
 import { session } from '../../src/adapters/express.ts'
 import { SojournError } from '../../src/core/index.ts'
-import { portOf } from '../support/ports.ts'
 import { filePath, rawRoutes } from './support/routes.ts'
+import { serve } from './support/serve.ts'
 import { codeOf, type Framework, type Stage, someTurns, statusOf } from './support/stage.ts'
 
 type ExpressModule = typeof express
@@ -15,18 +13,7 @@ type ExpressModule = typeof express
 export function expressFramework(name: string, module: ExpressModule, { catches }: { catches: boolean }): Framework {
   return {
     name,
-    async serve(stage) {
-      const app = build(module, stage, catches)
-      const server: Server = app.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return {
-        port: portOf(server),
-        async [Symbol.asyncDispose]() {
-          server.closeAllConnections()
-          await once(server.close(), 'close')
-        },
-      }
-    },
+    serve: (stage) => serve(build(module, stage, catches)),
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import { connect as connect2, createServer as createServer2 } from 'node:http2'
 import { PassThrough, Readable } from 'node:stream'
 import { describe, test } from 'node:test'
@@ -10,7 +10,8 @@ import { session } from '../../src/adapters/express.ts'
 import { withSession } from '../../src/adapters/node.ts'
 import { type HeaderLine, StoreUnavailableError } from '../../src/core/index.ts'
 import { portOf } from '../support/ports.ts'
-import { createStage, type StageServer } from './support/stage.ts'
+import { serve } from './support/serve.ts'
+import { createStage } from './support/stage.ts'
 import { createTestStore } from './support/store.ts'
 import { ask } from './support/wire.ts'
 
@@ -351,17 +352,5 @@ function codeThrown(attempt: () => unknown): unknown {
     return 'nothing'
   } catch (error) {
     return (error as { code?: unknown }).code
-  }
-}
-
-async function serve(listener: (request: IncomingMessage, response: ServerResponse) => unknown): Promise<StageServer> {
-  const server = createServer((request, response) => void listener(request, response))
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  return {
-    port: portOf(server),
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      await once(server.close(), 'close')
-    },
   }
 }

@@ -1,32 +1,23 @@
 import { createReadStream } from 'node:fs'
-import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream'
 import { type NodeSessionOptions, withSession } from '../../src/adapters/node.ts'
 import { SojournError } from '../../src/core/index.ts'
-import { portOf } from '../support/ports.ts'
 import { proveAdapter } from './contract.ts'
 import { filePath, type RawHandler, rawRoutes } from './support/routes.ts'
+import { serve } from './support/serve.ts'
 import { codeOf, type Stage, someTurns, statusOf } from './support/stage.ts'
 
 proveAdapter({
   name: 'node:http',
-  async serve(stage) {
+  serve(stage) {
     const options: NodeSessionOptions = { skip: (request) => request.url?.startsWith('/assets/') ?? false }
     if (stage.errorStyle !== 'default') options.onError = (...facts) => void answer(stage, ...facts)
-    const server = createServer((request, response) => {
+    const listener = withSession(stage.sessions, (request, response) => handle(stage, request, response), options)
+    return serve((request, response) => {
       response.setHeader('x-before', 'kept')
       listener(request, response)
     })
-    const listener = withSession(stage.sessions, (request, response) => handle(stage, request, response), options)
-    await once(server.listen(0, '127.0.0.1'), 'listening')
-    return {
-      port: portOf(server),
-      async [Symbol.asyncDispose]() {
-        server.closeAllConnections()
-        await once(server.close(), 'close')
-      },
-    }
   },
 })
 

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { Redis as Ioredis } from 'ioredis'
-import { createClient } from 'redis'
 import { needs } from '../support/programs.ts'
-import { startRedis, type Redis } from '../support/redis.ts'
+import { suiteRedis } from '../support/redis-suite.ts'
 import { changeOf, now, randomKey, tombstoneOf } from './changes.ts'
 import { type NearNode, openNode, until, untilCopied, untilListIsOld } from './near-support.ts'
 import { makeRedisStore } from './redis-support.ts'
@@ -11,20 +10,11 @@ import { makeRedisStore } from './redis-support.ts'
 const login = { user: 'ada o\nneil' }
 
 describe('the bus of redisStore', { skip: needs('redis-server') }, () => {
-  let redis: Redis
-  let admin: ReturnType<typeof createClient>
+  const redis = suiteRedis()
   let there: NearNode
   before(async () => {
-    redis = await startRedis()
-    admin = createClient({ url: redis.url })
-    await admin.connect()
-    there = await openNode(redis.port)
+    there = redis.use(await openNode(redis.port))
     await untilListIsOld(there)
-  })
-  after(async () => {
-    await there[Symbol.asyncDispose]()
-    admin.destroy()
-    await redis.stop()
   })
 
   async function created(): Promise<string> {
@@ -77,7 +67,7 @@ describe('the bus of redisStore', { skip: needs('redis-server') }, () => {
     await here.proxy.refuse(true)
     here.proxy.cut()
     for (const ended of [key, other, early]) await there.store.end({ ...tombstoneOf(ended), reason: 'logout' })
-    await admin.unlink(`sojourn:${lost}`)
+    await redis.client.unlink(`sojourn:${lost}`)
     await here.proxy.refuse(false)
     await until(() => here.told.length === 3, 'they are told')
     here.store.hold?.(early)
@@ -124,8 +114,11 @@ describe('the bus of redisStore', { skip: needs('redis-server') }, () => {
   })
 
   for (const [what, spoil] of [
-    ['is lost', (nodes: string) => admin.unlink(nodes)],
-    ['is of another server', (nodes: string) => admin.multi().del(nodes).hSet(nodes, '@', 'another-server 0').exec()],
+    ['is lost', (nodes: string) => redis.client.unlink(nodes)],
+    [
+      'is of another server',
+      (nodes: string) => redis.client.multi().del(nodes).hSet(nodes, '@', 'another-server 0').exec(),
+    ],
   ] as const) {
     test(`an end waits for leases of nodes that nobody knows of, where the list of nodes ${what}`, async () => {
       await using here = await openNode(redis.port)
@@ -163,20 +156,20 @@ describe('the bus of redisStore', { skip: needs('redis-server') }, () => {
       `[1,"me",1,"${key}",1,2]`,
       large,
     ]
-    for (const text of others) await admin.publish(channel, text)
+    for (const text of others) await redis.client.publish(channel, text)
     for (const text of ['', '[1,"x",2]', '[1,1,"nobody"]']) {
-      const [own = ''] = await admin.pubSubChannels('sojourn:acks:*')
-      await admin.publish(own, text)
+      const [own = ''] = await redis.client.pubSubChannels('sojourn:acks:*')
+      await redis.client.publish(own, text)
     }
     assert.deepEqual(here.told, [])
-    await admin.publish(channel, JSON.stringify([1, 'me', 1, key, 'logout', null]))
+    await redis.client.publish(channel, JSON.stringify([1, 'me', 1, key, 'logout', null]))
     await until(() => here.told.length > 0, 'it is told')
     assert.deepEqual(here.told, [[key, null, 'logout']])
     assert.equal(await there.store.end(tombstoneOf(key)), 'ended')
   })
 
   test('an end of a node whose messages are refused waits for the leases alone, and is told to the log', async () => {
-    await admin.sendCommand(['ACL', 'SETUSER', 'mute', 'on', '>pw', '~*', '&none', '+@all'])
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'mute', 'on', '>pw', '~*', '&none', '+@all'])
     await using here = await openNode(redis.port)
     const logged: string[] = []
     const logger = { info() {}, error() {}, warn: (_: object, message: string) => void logged.push(message) }

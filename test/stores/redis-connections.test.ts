@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { after, before, describe, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { Redis as Ioredis } from 'ioredis'
 import { createClient } from 'redis'
 import { needs } from '../support/programs.ts'
-import { startRedis, type Redis } from '../support/redis.ts'
+import { suiteRedis } from '../support/redis-suite.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { changeOf, randomKey, tombstoneOf } from './changes.ts'
 import { until, untilCopied } from './near-support.ts'
@@ -14,19 +14,10 @@ describe(
   'the connections that redisStore opens beside a client that it was given',
   { skip: needs('redis-server') },
   () => {
-    let redis: Redis
-    let admin: ReturnType<typeof createClient>
+    const redis = suiteRedis()
     let proxy: TcpProxy
     before(async () => {
-      redis = await startRedis()
-      admin = createClient({ url: redis.url })
-      await admin.connect()
-      proxy = await startTcpProxy({ to: { port: redis.port } })
-    })
-    after(async () => {
-      admin.destroy()
-      await proxy.close()
-      await redis.stop()
+      proxy = redis.use(await startTcpProxy({ to: { port: redis.port } }))
     })
 
     /** Connected through the proxy; it gives up as soon as it loses its connection. */
@@ -38,7 +29,7 @@ describe(
     }
 
     async function connections(...type: string[]): Promise<number> {
-      const list = await admin.sendCommand<string>(['CLIENT', 'LIST', ...type])
+      const list = await redis.client.sendCommand<string>(['CLIENT', 'LIST', ...type])
       return list.split('\n').filter((line) => line !== '').length
     }
 
@@ -94,7 +85,7 @@ describe(
       await once(client, 'ready')
       const store = makeRedisStore({ client })
       await store.ready()
-      await admin.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub'])
+      await redis.client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'pubsub'])
       await until(async () => (await connections('TYPE', 'pubsub')) === 1, 'it listens')
       await store.close()
       client.disconnect()

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, describe, test } from 'node:test'
-import { createClient, RESP_TYPES } from 'redis'
+import { beforeEach, describe, test } from 'node:test'
+import { RESP_TYPES } from 'redis'
 import { createSessions, SessionInvalidError, type SessionsOptions, type Store } from '../../src/index.ts'
 import { redisStore, type RedisStoreOptions } from '../../src/stores/redis/index.ts'
 import { rewriteScript } from '../../src/stores/redis/scripts.ts'
 import { createKeyRing } from '../../src/token/index.ts'
 import { needs } from '../support/programs.ts'
-import { startRedis, type Redis } from '../support/redis.ts'
+import { type RedisClient, suiteRedis } from '../support/redis-suite.ts'
 import { createSecret, createSecretBeside } from '../token/secrets.ts'
 import { changeOf, fieldsOf, randomKey } from './changes.ts'
 import { storeContract } from './contract.ts'
@@ -16,18 +16,8 @@ const secret = createSecret()
 const newer = createSecretBeside(secret, false)
 
 describe('redisStore with encrypt', { skip: needs('redis-server') }, () => {
-  let redis: Redis
-  let admin: ReturnType<typeof createClient>
-  before(async () => {
-    redis = await startRedis()
-    admin = createClient({ url: redis.url })
-    await admin.connect()
-  })
-  beforeEach(() => forgetSessions(admin))
-  after(async () => {
-    admin.destroy()
-    await redis.stop()
-  })
+  const redis = suiteRedis()
+  beforeEach(() => forgetSessions(redis.client))
 
   async function open(encrypt: RedisStoreOptions['encrypt'], secrets: string | string[] = secret): Promise<OpenStore> {
     const store = makeRedisStore({ url: redis.url, encrypt }, { keyRing: createKeyRing(secrets) })
@@ -35,7 +25,7 @@ describe('redisStore with encrypt', { skip: needs('redis-server') }, () => {
     return Object.assign(store, { [Symbol.asyncDispose]: () => store.close() })
   }
 
-  const raw = (key: string): Promise<Record<string, string>> => admin.hGetAll(`sojourn:${key}`)
+  const raw = (key: string): Promise<Record<string, string>> => redis.client.hGetAll(`sojourn:${key}`)
 
   /** Rejects with an error that names the field and tells nothing of its content; the session can still be ended. */
   async function assertRefused(store: Store, key: string, field: string, message: RegExp): Promise<void> {
@@ -66,7 +56,7 @@ describe('redisStore with encrypt', { skip: needs('redis-server') }, () => {
     const cookie = lines.flatMap(([name, value]) => (name === 'set-cookie' ? [value.split(';')[0]] : [])).join('; ')
     await sessions.open({ headers: { cookie, 'user-agent': 'MARKER-of-an-agent' } })
     assert.deepEqual((await sessions.get(session.key))?.data.cart, ['MARKER-of-a-cart'])
-    const contents = await everything(admin)
+    const contents = await everything(redis.client)
     for (const readable of [':cart', ':sojourn:use', '=ada']) assert(contents.includes(readable), readable)
     return contents
   }
@@ -89,17 +79,17 @@ describe('redisStore with encrypt', { skip: needs('redis-server') }, () => {
       ['role', '1=!'],
       ['role', '1=!sealed-by-nobody'],
     ]) {
-      await admin.hSet(`sojourn:${mine}`, { ...own, [`:${field}`]: moved ?? '' })
+      await redis.client.hSet(`sojourn:${mine}`, { ...own, [`:${field}`]: moved ?? '' })
       await assertRefused(store, mine, field ?? '', /cannot be opened/)
     }
-    await admin.hSet(`sojourn:${mine}`, own)
+    await redis.client.hSet(`sojourn:${mine}`, own)
     assert.equal(await valueOf(store, mine, 'role'), '"guest"')
   })
 
   test('opens no damaged field for an update, and lets its session be ended', async () => {
     await using store = await open(true)
     const key = await created(store, { cart: '"tea"' })
-    await admin.hSet(`sojourn:${key}`, ':cart', '1=!sealed-by-nobody')
+    await redis.client.hSet(`sojourn:${key}`, ':cart', '1=!sealed-by-nobody')
     const stale = { field: 'cart', stamp: null }
     const change = changeOf(key, { generation: 1, expect: stale, fields: fieldsOf({ cart: '"more"' }) })
     await assert.rejects(store.apply(change), { code: 'session_invalid', field: 'cart' })
@@ -131,7 +121,7 @@ describe('redisStore with encrypt', { skip: needs('redis-server') }, () => {
     await store.apply(changeOf(key, { generation: 1, fields: fieldsOf({ cart: '"milk"', note: null }) }))
     const late = [':cart', '1', '=!late', ':note', '1', '=!late']
     const rewrite = (): Promise<unknown> =>
-      admin.eval(rewriteScript.text, { keys: [`sojourn:${key}`], arguments: late })
+      redis.client.eval(rewriteScript.text, { keys: [`sojourn:${key}`], arguments: late })
     const before = await raw(key)
     await rewrite()
     assert.deepEqual(await raw(key), before)
@@ -148,11 +138,11 @@ describe('redisStore with encrypt', { skip: needs('redis-server') }, () => {
     await using last = await open(true, newer)
     assert.equal(await valueOf(second, key, 'cart'), '"tea"')
     await assertRefused(last, key, 'cart', /secret that is missing.*\[new, old\]/)
-    const ttl = await admin.pTTL(`sojourn:${key}`)
+    const ttl = await redis.client.pTTL(`sojourn:${key}`)
     const record = await third.read(key)
     await third.check()
     assert.deepEqual(await last.read(key), record)
-    assert((await admin.pTTL(`sojourn:${key}`)) <= ttl)
+    assert((await redis.client.pTTL(`sojourn:${key}`)) <= ttl)
     await assertRefused(last, forgotten, 'cart', /secret that is missing/)
     assert.equal(await valueOf(third, forgotten, 'cart'), '"tea"')
   })
@@ -189,7 +179,7 @@ function settings(options: RedisStoreOptions): SessionsOptions<Data> {
 }
 
 /** All keys with what they hold, and what Redis would write of it into a file. */
-async function everything(admin: ReturnType<typeof createClient>): Promise<string> {
+async function everything(admin: RedisClient): Promise<string> {
   const binary = admin.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
   let contents = ''
   for await (const keys of admin.scanIterator()) {

@@ -6,7 +6,7 @@ import { needs } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { changeOf, createNode, fieldsOf, randomKey, tombstoneOf } from './changes.ts'
-import { kinds, listening, makeRedisStore, openRedisStore } from './redis-support.ts'
+import { type Kind, kinds, listening, makeRedisStore, type OpenRedisStore, openRedisStore } from './redis-support.ts'
 
 /** Longer than any of these tests. */
 const patient = { deadlineMs: 60_000 }
@@ -15,16 +15,8 @@ describe('redisStore when Redis fails', { skip: needs('redis-server') }, () => {
   for (const kind of kinds) {
     describe(`with ${kind}`, () => {
       it('refuses every call while the server is gone, and serves again by itself once it is back', async () => {
-        await using redis = await startRedis()
-        const { logger, isBack } = listening()
-        await using opened = await openRedisStore(kind, redis.port, { deadlineMs: 200, logger })
-        const { store } = opened
-        await redis.kill()
-        await assertUnavailable(store)
-        await assertUnavailable(store)
-        await redis.restart()
-        await isBack
-        await assertServes(store)
+        await using opened = await throughAnOutage(kind)
+        await assertServes(opened.store)
       })
 
       it('sends a change again that was under way when the server died, and applies it', async () => {
@@ -82,15 +74,8 @@ describe('redisStore when Redis fails', { skip: needs('redis-server') }, () => {
   })
 
   it('tells once that the connection was lost, and once that it is back', async () => {
-    await using redis = await startRedis()
-    const { logger, isBack, lines } = listening()
-    await using opened = await openRedisStore('a url', redis.port, { deadlineMs: 200, logger })
-    const { store } = opened
-    await redis.kill()
-    await assertUnavailable(store)
-    await assertUnavailable(store)
-    await redis.restart()
-    await isBack
+    await using opened = await throughAnOutage('a url')
+    const { lines } = opened
     assert.deepEqual(lines.map(([level]) => level), ['warn', 'info']) // prettier-ignore
   })
 
@@ -186,6 +171,23 @@ describe('redisStore when Redis fails', { skip: needs('redis-server') }, () => {
     })
   })
 })
+
+/** A store that has refused calls while its server was gone, and knows that it is back; with what it logged. */
+async function throughAnOutage(kind: Kind): Promise<OpenRedisStore & Pick<ReturnType<typeof listening>, 'lines'>> {
+  const redis = await startRedis()
+  const { logger, isBack, lines } = listening()
+  const opened = await openRedisStore(kind, redis.port, { deadlineMs: 200, logger })
+  await redis.kill()
+  await assertUnavailable(opened.store)
+  await assertUnavailable(opened.store)
+  await redis.restart()
+  await isBack
+  async function close(): Promise<void> {
+    await opened.close()
+    await redis.stop()
+  }
+  return { ...opened, lines, close, [Symbol.asyncDispose]: close }
+}
 
 async function assertUnavailable(store: Store): Promise<void> {
   for (const call of [store.read(randomKey()), store.apply(changeOf(randomKey())), store.check()]) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { createSessions, type Sessions, type SessionsOptions } from '../../src/index.ts'
@@ -7,7 +7,8 @@ import { redisStore } from '../../src/stores/redis/index.ts'
 import { Client } from '../core/fleet.ts'
 import { startNode } from '../support/processes.ts'
 import { needs } from '../support/programs.ts'
-import { startRedis, type Redis } from '../support/redis.ts'
+import { startRedisWithClient, suiteRedis } from '../support/redis-suite.ts'
+import { startRedis } from '../support/redis.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { createSecret } from '../token/secrets.ts'
 import { changeOf, fieldsOf, randomKey, tombstoneOf } from './changes.ts'
@@ -17,20 +18,11 @@ const secret = createSecret()
 const silent = { info() {}, warn() {}, error() {} }
 
 describe('the near cache of redisStore under faults', { skip: needs('redis-server'), concurrency: 2 }, () => {
-  let redis: Redis
-  let admin: ReturnType<typeof createClient>
+  const redis = suiteRedis()
   let there: NearNode
   before(async () => {
-    redis = await startRedis()
-    admin = createClient({ url: redis.url })
-    await admin.connect()
-    there = await openNode(redis.port)
+    there = redis.use(await openNode(redis.port))
     await untilListIsOld(there)
-  })
-  after(async () => {
-    await there[Symbol.asyncDispose]()
-    admin.destroy()
-    await redis.stop()
   })
 
   async function created(store = there.store): Promise<string> {
@@ -107,10 +99,9 @@ describe('the near cache of redisStore under faults', { skip: needs('redis-serve
   })
 
   test('FLUSHALL, eviction and expiry: a session that Redis has dropped is served no more', async () => {
-    await using own = await startRedis()
+    await using own = await startRedisWithClient()
     await using here = await openNode(own.port)
-    const owner = createClient({ url: own.url })
-    await owner.connect()
+    const { client: owner } = own
     const key = await created(here.store)
     await untilCopied(here, key)
     await owner.flushAll()
@@ -132,7 +123,6 @@ describe('the near cache of redisStore under faults', { skip: needs('redis-serve
     await untilCopied(here, expired)
     await owner.pExpire(`sojourn:${expired}`, 1)
     await until(() => here.store.copy?.(expired) === undefined, 'the expiry is told')
-    owner.destroy()
   })
 
   test('a full table of tracked keys, of which Redis forgets some without a word: no copy is served for long', async () => {
@@ -158,10 +148,9 @@ describe('the near cache of redisStore under faults', { skip: needs('redis-serve
   })
 
   test('an eviction while Redis serves this node, of which it does not tell it', async () => {
-    await using own = await startRedis()
+    await using own = await startRedisWithClient()
     await using here = await openNode(own.port)
-    const owner = createClient({ url: own.url })
-    await owner.connect()
+    const { client: owner } = own
     const key = await created(here.store)
     await untilCopied(here, key)
     await owner.configSet({ 'maxmemory-policy': 'allkeys-random', maxmemory: '3mb' })
@@ -171,7 +160,6 @@ describe('the near cache of redisStore under faults', { skip: needs('redis-serve
       return (await owner.exists(`sojourn:${key}`)) === 0
     }, 'the session is evicted')
     await until(() => here.store.copy?.(key) === undefined, 'the copy is dropped')
-    owner.destroy()
   })
 
   test('a node that has stopped holds up a logout for a lease at most, and serves nothing old when it wakes', async (t) => {

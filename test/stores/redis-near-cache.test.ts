@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import * as fc from 'fast-check'
 import { createClient } from 'redis'
 import type { ReadOptions, SessionRecord } from '../../src/core/index.ts'
 import { needs } from '../support/programs.ts'
-import { startRedis, type Redis } from '../support/redis.ts'
+import { type RedisClient, suiteRedis } from '../support/redis-suite.ts'
 import { checkProperty } from '../support/seed.ts'
 import { changeOf, createNode, fieldsOf, inAnHour, now, randomKey, tombstoneOf } from './changes.ts'
 import { type NearNode, nearStats, openNode, until, untilCopied, untilListIsOld } from './near-support.ts'
@@ -13,22 +13,13 @@ import { listening, makeRedisStore } from './redis-support.ts'
 const fresh: ReadOptions = { fresh: true }
 
 describe('the near cache of redisStore', { skip: needs('redis-server') }, () => {
-  let redis: Redis
-  let admin: ReturnType<typeof createClient>
+  const redis = suiteRedis()
   let here: NearNode
   let there: NearNode
   before(async () => {
-    redis = await startRedis()
-    admin = createClient({ url: redis.url })
-    await admin.connect()
-    here = await openNode(redis.port)
-    there = await openNode(redis.port)
+    here = redis.use(await openNode(redis.port))
+    there = redis.use(await openNode(redis.port))
     await untilListIsOld(here)
-  })
-  after(async () => {
-    for (const node of [here, there]) await node[Symbol.asyncDispose]()
-    admin.destroy()
-    await redis.stop()
   })
 
   /** A session that `there` has made and `here` has a copy of. */
@@ -42,9 +33,9 @@ describe('the near cache of redisStore', { skip: needs('redis-server') }, () => 
   test('serves a session that it has read without a command, and counts it', async () => {
     const key = await copied()
     const { hits } = nearStats(here)
-    const sent = await readsOf(admin)
+    const sent = await readsOf(redis.client)
     for (let count = 0; count < 100; count++) assert.equal(valueOf(await here.store.read(key)), '1')
-    assert.equal(await readsOf(admin), sent)
+    assert.equal(await readsOf(redis.client), sent)
     assert.equal(nearStats(here).hits, hits + 100)
     assert.equal(nearStats(here).off, undefined)
   })
@@ -63,9 +54,9 @@ describe('the near cache of redisStore', { skip: needs('redis-server') }, () => 
     const key = randomKey()
     await here.store.read(key)
     await until(async () => {
-      const sent = await readsOf(admin)
+      const sent = await readsOf(redis.client)
       assert.equal(await here.store.read(key), undefined)
-      return (await readsOf(admin)) === sent
+      return (await readsOf(redis.client)) === sent
     }, 'it is served from memory that there is none')
     const result = await there.store.apply(changeOf(key, { create: true }))
     assert(result.outcome === 'applied')
@@ -164,7 +155,8 @@ describe('the near cache of redisStore', { skip: needs('redis-server') }, () => 
       const key = await copied()
       here.proxy.blackHole('both')
       const changing = change(key)
-      const has = async (): Promise<boolean> => (await admin.hmGet(`sojourn:${key}`, ['t', 'm'])).join().includes(told)
+      const has = async (): Promise<boolean> =>
+        (await redis.client.hmGet(`sojourn:${key}`, ['t', 'm'])).join().includes(told)
       const told = what === 'ended' ? `${tombstoneOf(key).endedAt} ` : '=ada'
       await until(has, what)
       await isTold(key)
@@ -194,12 +186,12 @@ describe('the near cache of redisStore', { skip: needs('redis-server') }, () => 
     const cart = JSON.stringify('x'.repeat(1_000))
     await there.store.apply(changeOf(key, { create: true, login: { user: 'user-123456' }, fields: fieldsOf({ cart }) }))
     await untilCopied(here, key)
-    const scripts = await callsOf(admin, 'evalsha')
+    const scripts = await callsOf(redis.client, 'evalsha')
     let sent = ''
     const isSent = here.proxy.received('up', (chunk) => (sent = chunk.toString()).includes('=12345'))
     await here.store.apply(changeOf(key, { operation: createNode().next(), fields: fieldsOf({ views: '12345' }) }))
     assert.equal((await here.store.read(key))?.fields.size, 2)
-    assert.ok((await callsOf(admin, 'evalsha')) - scripts <= 2, 'the change, and perhaps a lease')
+    assert.ok((await callsOf(redis.client, 'evalsha')) - scripts <= 2, 'the change, and perhaps a lease')
     await isSent
     const end = sent.indexOf('=12345') + '=12345\r\n'.length
     const bytes = end - sent.lastIndexOf('*', end) - '12345'.length
@@ -221,8 +213,8 @@ describe('the near cache of redisStore', { skip: needs('redis-server') }, () => 
   })
 
   test('is off where it cannot be, says why, and serves all the same', async () => {
-    await admin.sendCommand(['ACL', 'SETUSER', 'untold', 'on', '>pw', '~*', '&*', '+@all', '-client|tracking'])
-    await admin.sendCommand(['ACL', 'SETUSER', 'deaf', 'on', '>pw', '~*', '&none', '+@all'])
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'untold', 'on', '>pw', '~*', '&*', '+@all', '-client|tracking'])
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'deaf', 'on', '>pw', '~*', '&none', '+@all'])
     const url = (user: string): string => `redis://${user}:pw@127.0.0.1:${redis.port}`
     const speaksTwo = createClient({ url: redis.url, RESP: 2 })
     await speaksTwo.connect()
@@ -277,13 +269,13 @@ describe('the near cache of redisStore', { skip: needs('redis-server') }, () => 
   })
 })
 
-async function callsOf(admin: ReturnType<typeof createClient>, command: string): Promise<number> {
-  const [, calls = '0'] = new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await admin.info('commandstats')) ?? []
+async function callsOf(client: RedisClient, command: string): Promise<number> {
+  const [, calls = '0'] = new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await client.info('commandstats')) ?? []
   return Number(calls)
 }
 
-function readsOf(admin: ReturnType<typeof createClient>): Promise<number> {
-  return callsOf(admin, 'hgetall')
+function readsOf(client: RedisClient): Promise<number> {
+  return callsOf(client, 'hgetall')
 }
 
 function valueOf(record: SessionRecord | undefined, name = 'a'): string | null | undefined {

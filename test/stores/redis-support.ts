@@ -1,15 +1,14 @@
 /** Redis stores for tests, on each client that fits. */
 
-import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Cluster, Redis as Ioredis } from 'ioredis'
 import { createClient, createCluster, createSentinel } from 'redis'
 import type { Logger, Store, StoreContext } from '../../src/core/index.ts'
 import { redisStore, type RedisStoreOptions } from '../../src/stores/redis/index.ts'
-import { createKeyRing, toCookiePolicy } from '../../src/token/index.ts'
 import type { RedisCluster } from '../support/redis-cluster.ts'
 import type { RedisSentinel } from '../support/redis-sentinel.ts'
+import { contextOf } from './context.ts'
 
 /** A store that is ready. `close`, or leaving an `await using` block, also ends the client that the store was given. */
 export interface OpenRedisStore extends AsyncDisposable {
@@ -21,24 +20,9 @@ export type Kind = (typeof kinds)[number]
 
 export const kinds = ['a url', 'a client of redis', 'a client of ioredis'] as const
 
-const silent: Logger = { info() {}, warn() {}, error() {} }
-
 /** A store that is not ready yet. */
 export function makeRedisStore(options: RedisStoreOptions, parts: Partial<StoreContext> = {}): Store {
-  const keyRing = createKeyRing(randomBytes(32).toString('base64url'))
-  const context = {
-    keyRing,
-    clock: { now: Date.now },
-    logger: silent,
-    absoluteTimeoutMs: 43_200_000,
-    cookie: toCookiePolicy(),
-    deadlineMs: 1_000,
-    dropped() {},
-    ended() {},
-    tokensChanged() {},
-    raise() {},
-  }
-  return redisStore(options).open({ ...context, ...parts })
+  return redisStore(options).open(contextOf(parts))
 }
 
 export async function openRedisStore(

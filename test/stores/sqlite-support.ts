@@ -1,11 +1,10 @@
 /** SQLite stores for tests. */
 
-import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Store, StoreContext } from '../../src/core/index.ts'
 import { sqliteStore, type SqliteStoreOptions } from '../../src/stores/sqlite/index.ts'
-import { createKeyRing, toCookiePolicy } from '../../src/token/index.ts'
 import { temporaryFolder } from '../support/folders.ts'
+import { contextOf } from './context.ts'
 
 /** A path of a file that is not there yet, in a folder of its own. */
 export function temporaryDatabase(): string {
@@ -14,19 +13,7 @@ export function temporaryDatabase(): string {
 
 /** A store that is not ready yet. */
 export function makeSqliteStore(options: SqliteStoreOptions, parts: Partial<StoreContext> = {}): Store {
-  return sqliteStore(options).open({
-    keyRing: createKeyRing(randomBytes(32).toString('base64url')),
-    clock: { now: Date.now },
-    logger: { info() {}, warn() {}, error() {} },
-    absoluteTimeoutMs: 43_200_000,
-    cookie: toCookiePolicy(),
-    deadlineMs: 1_000,
-    dropped() {},
-    ended() {},
-    tokensChanged() {},
-    raise() {},
-    ...parts,
-  })
+  return sqliteStore(options).open(contextOf(parts))
 }
 
 /** A store that is ready. */

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Store, type StoreContext, StoreUnavailableError, type UserSessions } from '../../../src/core/index.ts'
 import { meshStore, type MeshStoreOptions } from '../../../src/stores/mesh/index.ts'
-import { createKeyRing, toCookiePolicy } from '../../../src/token/index.ts'
+import { createKeyRing } from '../../../src/token/index.ts'
 import { freePorts } from '../../support/ports.ts'
+import { contextOf } from '../context.ts'
 
 export const secret = 'mesh-users-Zq83hdyWmPl20xkVbn5TaRcEjf61uGi9'
 
@@ -48,19 +49,8 @@ export class Mesh implements AsyncDisposable {
     const port = this.ports[this.#started++]
     assert.ok(port, 'there is no place for another node')
     const peers = this.ports.map((each) => `127.0.0.1:${each}`)
-    const store = meshStore({ listen: { host: '127.0.0.1', port }, peers, ...this.#options }).open({
-      keyRing: createKeyRing(secret),
-      clock: { now: Date.now },
-      logger: { info() {}, warn() {}, error() {} },
-      absoluteTimeoutMs: 43_200_000,
-      cookie: toCookiePolicy(),
-      deadlineMs: 1_000,
-      dropped() {},
-      ended() {},
-      tokensChanged() {},
-      raise() {},
-      ...this.#context,
-    })
+    const definition = meshStore({ listen: { host: '127.0.0.1', port }, peers, ...this.#options })
+    const store = definition.open(contextOf({ keyRing: createKeyRing(secret), ...this.#context }))
     await store.ready()
     assert.ok(store.users)
     const node = { store, users: store.users }

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
-import { createClient } from 'redis'
+import { before, describe, test } from 'node:test'
 import type { Visitor } from '../../support/jar.ts'
 import { needs } from '../../support/programs.ts'
-import { type Redis, startRedis } from '../../support/redis.ts'
+import { suiteRedis } from '../../support/redis-suite.ts'
 import { balance, get, type MixedFleet, post, startMixedFleet, visitor } from './support.ts'
 
 const COOKIE = 'connect.sid'
@@ -17,21 +16,12 @@ async function idOf(who: Visitor, name = COOKIE): Promise<string> {
 const oldKey = async (who: Visitor): Promise<string> => `sess:${await idOf(who)}`
 
 describe('moving in, with old and new servers on one Redis', { skip: needs('redis-server') }, () => {
-  let redis: Redis
+  const redis = suiteRedis()
   let fleet: MixedFleet
-  let client: ReturnType<typeof createClient>
   let oldUrl = ''
   before(async () => {
-    redis = await startRedis()
-    client = createClient({ url: redis.url })
-    await client.connect()
-    fleet = await startMixedFleet(redis.url)
+    fleet = redis.use(await startMixedFleet(redis.url))
     oldUrl = fleet.old[0]?.url ?? ''
-  })
-  after(async () => {
-    client.destroy()
-    await fleet.stop()
-    await redis.stop()
   })
 
   const urlOf = (way: 'both' | 'new', n = 0): string => fleet.new[n]?.urls[way] ?? ''
@@ -87,9 +77,9 @@ describe('moving in, with old and new servers on one Redis', { skip: needs('redi
       await post(who, urlOf(way), '/logout')
       await fleet.old[0]?.process.send({ go: true })
       await slow
-      assert.equal(await client.exists(key), 1, 'express-session saves it again')
+      assert.equal(await redis.client.exists(key), 1, 'express-session saves it again')
       assert.equal((await get(copy, urlOf(way))).user, null)
-      assert.equal(await client.exists(key), 0)
+      assert.equal(await redis.client.exists(key), 0)
     })
 
     test(`${way}: after a login on an old server the new ones know the user, and the session of before is dead`, async () => {
@@ -111,7 +101,7 @@ describe('moving in, with old and new servers on one Redis', { skip: needs('redi
       const between = await who.clone()
       const key = await oldKey(who)
       await post(who, urlOf(way), '/login?user=ada')
-      assert.equal(await client.exists(key), 0)
+      assert.equal(await redis.client.exists(key), 0)
       for (const each of [before, between]) {
         for (const url of [urlOf(way), oldUrl]) {
           const { user = null, data } = await get(await each.clone(), url)
@@ -126,13 +116,13 @@ describe('moving in, with old and new servers on one Redis', { skip: needs('redi
       const who = visitor()
       await post(who, oldUrl, '/set?name=cart&value=tea')
       const key = await oldKey(who)
-      const old = JSON.parse(String(await client.get(key))) as { cookie: { expires: string } }
+      const old = JSON.parse(String(await redis.client.get(key))) as { cookie: { expires: string } }
       old.cookie.expires = '2020-01-01T00:00:00.000Z'
-      await client.set(key, JSON.stringify(old), { EX: 100 })
+      await redis.client.set(key, JSON.stringify(old), { EX: 100 })
       assert.equal((await get(await who.clone(), urlOf(way))).data['cart'], 'tea')
-      const ttl = await client.ttl(key)
+      const ttl = await redis.client.ttl(key)
       assert.ok(ttl > 1_700 && ttl <= 1_800, `${ttl} s: the idle timeout`)
-      await client.del(key)
+      await redis.client.del(key)
       assert.equal((await get(who, urlOf(way))).data['cart'], undefined)
     })
 
@@ -304,11 +294,11 @@ describe('moving in, with old and new servers on one Redis', { skip: needs('redi
       const who = visitor()
       await post(who, oldUrl, '/set?name=cart&value=tea')
       const key = await oldKey(who)
-      await client.set(key, text, { EX: 100 })
+      await redis.client.set(key, text, { EX: 100 })
       for (const way of ['both', 'new'] as const) {
         const { data } = await get(await who.clone(), urlOf(way))
         assert.deepEqual(data, { n: 0 }, text)
-        assert.equal(await client.get(key), text)
+        assert.equal(await redis.client.get(key), text)
       }
     }
     const { events } = (await (await fetch(`${urlOf('both')}/stats`)).json()) as { events: Record<string, number> }

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { RedisStore as ConnectRedis } from 'connect-redis'
 import { parseSetCookie } from 'cookie'
-import { createClient } from 'redis'
 import { createRandom } from '../../../src/laws/random.ts'
 import { createSessions, type Session, type Sessions } from '../../../src/index.ts'
 import { toSignedValue } from '../../../src/stores/redis/old/signed-id.ts'
 import { connectRedis, redisStore } from '../../../src/stores/redis/index.ts'
 import { needs } from '../../support/programs.ts'
-import { type Redis, startRedis } from '../../support/redis.ts'
+import { suiteRedis } from '../../support/redis-suite.ts'
 import { createSecret } from '../../token/secrets.ts'
 import { OLD_SECRET } from './support.ts'
 
@@ -63,17 +62,7 @@ function visitorOf(
 }
 
 describe('moving in with both, one visitor, whatever the order of requests', { skip: needs('redis-server') }, () => {
-  let redis: Redis
-  let client: ReturnType<typeof createClient>
-  before(async () => {
-    redis = await startRedis()
-    client = createClient({ url: redis.url })
-    await client.connect()
-  })
-  after(async () => {
-    client.destroy()
-    await redis.stop()
-  })
+  const redis = suiteRedis()
 
   const firstSeed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
   test(`no acknowledged change is lost, and both sides end equal (${SCHEDULES} schedules, SEED=${firstSeed})`, async () => {
@@ -83,7 +72,7 @@ describe('moving in with both, one visitor, whatever the order of requests', { s
   async function runSchedule(seed: number): Promise<void> {
     const random = createRandom(seed)
     const id = `schedule-${seed}`
-    const old = new ConnectRedis({ client, ttl: 600 })
+    const old = new ConnectRedis({ client: redis.client, ttl: 600 })
     const read = promisify((done: (error: unknown, session: unknown) => void) => void old.get(id, done as never))
     const write = promisify(
       (session: object, done: (error: unknown) => void) => void old.set(id, session as never, done as never),

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { parseSetCookie } from 'cookie'
-import { createClient } from 'redis'
 import { createSessions, memoryStore, type Session, type Sessions } from '../../../src/index.ts'
 import { connectRedis, type ConnectRedisOptions, fastifySession, redisStore } from '../../../src/stores/redis/index.ts'
 import { toSignedValue } from '../../../src/stores/redis/old/signed-id.ts'
 import { createTestClock } from '../../../src/testing/index.ts'
 import { needs } from '../../support/programs.ts'
-import { type Redis, startRedis } from '../../support/redis.ts'
+import { suiteRedis } from '../../support/redis-suite.ts'
 import { createSecret } from '../../token/secrets.ts'
 import { kinds, openRedisStore } from '../redis-support.ts'
 import { oldSessionsContract } from './contract.ts'
@@ -40,17 +39,7 @@ function fail(): never {
 }
 
 describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
-  let redis: Redis
-  let client: ReturnType<typeof createClient>
-  before(async () => {
-    redis = await startRedis()
-    client = createClient({ url: redis.url })
-    await client.connect()
-  })
-  after(async () => {
-    client.destroy()
-    await redis.stop()
-  })
+  const redis = suiteRedis()
 
   for (const kind of kinds) {
     oldSessionsContract(`the store with ${kind}`, (migrateFrom) =>
@@ -69,7 +58,7 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
     const id = `old-${count}`
     const value = toSignedValue(id, { cookieName: '', valuePrefix: 's:', secrets: [OLD_SECRET], algorithm: 'sha256' })
     const visitor = new Map([['connect.sid', encodeURIComponent(value)]])
-    await client.set(`sess:${id}`, '{"cookie":{"path":"/"},"cart":"tea"}', { EX: 1000 })
+    await redis.client.set(`sess:${id}`, '{"cookie":{"path":"/"},"cart":"tea"}', { EX: 1000 })
     const migrateFrom = connectRedis({ secret: OLD_SECRET, write: 'both', ...old })
     const { encrypt = false, ...options } = more
     const store = redisStore({ url: redis.url, keyPrefix: `${count}:`, migrateFrom, encrypt })
@@ -108,13 +97,13 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
   test('with encrypt the link is sealed too, and all goes as without', async () => {
     const { sessions, visitor, key, id } = await begin({}, { encrypt: true })
     await visit(sessions, visitor, (session) => void (session.data['cart'] = 'milk'))
-    assert.match(String(await client.get(key)), /"milk"/)
-    for (const name of await client.keys(`${count}:*`)) {
-      const held = JSON.stringify(await client.hGetAll(name))
+    assert.match(String(await redis.client.get(key)), /"milk"/)
+    for (const name of await redis.client.keys(`${count}:*`)) {
+      const held = JSON.stringify(await redis.client.hGetAll(name))
       assert.ok(!held.includes(id) && !held.includes('milk'), held)
     }
     await visit(sessions, visitor, (session) => session.logout())
-    assert.equal(await client.exists(key), 0)
+    assert.equal(await redis.client.exists(key), 0)
     assert.equal(visitor.size, 0)
     await sessions.close()
   })
@@ -140,7 +129,7 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
       assert.equal(session.user, expected)
       assert.equal((await visit(sessions, visitor)).key, session.key, 'and stays so')
       assert.equal(await sessions.revoke(session.key), true)
-      assert.equal(await client.exists(key), 0)
+      assert.equal(await redis.client.exists(key), 0)
       await sessions.close()
     }
   })
@@ -149,12 +138,12 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
     const { sessions, visitor, key } = await begin({ user: () => 'ada', save: ({ data }) => data as object })
     const onlyOld = new Map(visitor)
     await visit(sessions, visitor)
-    const old = String(await client.get(key))
+    const old = String(await redis.client.get(key))
     assert.equal(await sessions.revokeUser('ada'), 1)
-    assert.equal(await client.exists(key), 0)
-    await client.set(key, old, { EX: 100 }) // as a slow old request does
+    assert.equal(await redis.client.exists(key), 0)
+    await redis.client.set(key, old, { EX: 100 }) // as a slow old request does
     for (const each of [visitor, onlyOld]) assert.equal((await visit(sessions, each)).user, null)
-    assert.equal(await client.exists(key), 0)
+    assert.equal(await redis.client.exists(key), 0)
     await sessions.close()
   })
 
@@ -171,7 +160,7 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
     assert.match(lines[0] ?? '', /not taken over.*mapping.*a function of the application/)
     await visit(sessions, visitor, (session) => void (session.data['cart'] = 'milk'))
     assert.equal((await visit(sessions, visitor)).data['cart'], 'milk')
-    assert.equal(await client.get(key), '{"cookie":{"path":"/"},"cart":"tea"}')
+    assert.equal(await redis.client.get(key), '{"cookie":{"path":"/"},"cart":"tea"}')
     await sessions.close()
   })
 
@@ -179,9 +168,9 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
     const { sessions, visitor, key } = await begin()
     const since = new Date(0)
     await visit(sessions, visitor, (session) => void Object.assign(session.data, { big: 7n, since, set: new Set([1]) }))
-    const old = JSON.parse(String(await client.get(key))) as Data
+    const old = JSON.parse(String(await redis.client.get(key))) as Data
     assert.deepEqual([old['big'], old['since'], old['cart']], [undefined, since.toJSON(), 'tea'])
-    await client.set(key, JSON.stringify({ ...old, cart: 'milk' }), { EX: 100 })
+    await redis.client.set(key, JSON.stringify({ ...old, cart: 'milk' }), { EX: 100 })
     const { data } = await visit(sessions, visitor)
     assert.deepEqual({ ...data }, { cart: 'milk', big: 7n, since, set: new Set([1]) })
     await sessions.close()

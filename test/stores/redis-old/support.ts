@@ -33,11 +33,10 @@ export interface Answer {
 }
 
 /** Two old servers and two new ones on one Redis. */
-export interface MixedFleet {
+export interface MixedFleet extends AsyncDisposable {
   readonly old: readonly { url: string; process: NodeProcess }[]
   readonly fastify: { url: string; process: NodeProcess }
   readonly new: readonly { urls: Ways; process: NodeProcess }[]
-  stop(): Promise<void>
 }
 
 export async function startMixedFleet(redisUrl: string): Promise<MixedFleet> {
@@ -58,7 +57,7 @@ export async function startMixedFleet(redisUrl: string): Promise<MixedFleet> {
     old: [first, second],
     fastify,
     new: fresh,
-    stop: async () => void (await Promise.all(processes.map((process) => process.kill()))),
+    [Symbol.asyncDispose]: async () => void (await Promise.all(processes.map((process) => process.kill()))),
   }
 }
 

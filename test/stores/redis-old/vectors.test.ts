@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { after, before, describe, test } from 'node:test'
-import { createClient } from 'redis'
+import { describe, test } from 'node:test'
 import { createSessions } from '../../../src/index.ts'
 import {
   connectRedis,
@@ -10,7 +9,7 @@ import {
   redisStore,
 } from '../../../src/stores/redis/index.ts'
 import { needs } from '../../support/programs.ts'
-import { type Redis, startRedis } from '../../support/redis.ts'
+import { suiteRedis } from '../../support/redis-suite.ts'
 import { createSecret } from '../../token/secrets.ts'
 
 /** A session as the real packages wrote it. */
@@ -63,22 +62,12 @@ const cases = [
 ].filter(({ vector }) => vector.redisValue !== undefined && vector.cookieRaw !== undefined)
 
 describe('sessions that the other libraries left in Redis', { skip: needs('redis-server') }, () => {
-  let redis: Redis
-  const client = { ready: undefined as ReturnType<typeof createClient> | undefined }
-  before(async () => {
-    redis = await startRedis()
-    client.ready = createClient({ url: redis.url })
-    await client.ready.connect()
-  })
-  after(async () => {
-    client.ready?.destroy()
-    await redis.stop()
-  })
+  const redis = suiteRedis()
 
   for (const { library, vector, cookie, open } of cases) {
     test(`${library}, ${vector.name}: is taken over with its data; a changed cookie is not`, async () => {
       const { redisKey = '', redisValue = '', cookieRaw = '' } = vector
-      await client.ready?.set(redisKey, redisValue, { EX: 60 })
+      await redis.client.set(redisKey, redisValue, { EX: 60 })
       const options = {
         secret: createSecret(),
         deadline: '20s' as const,
@@ -98,7 +87,7 @@ describe('sessions that the other libraries left in Redis', { skip: needs('redis
       assert.deepEqual(lines.map(([name, line]) => (name === 'set-cookie' ? line.split('=')[0] : name)), [
         '__Host-new', 'cache-control', '__Host-new-v',
       ]) // prettier-ignore
-      assert.ok(await client.ready?.exists(redisKey), 'the old servers still know it')
+      assert.ok(await redis.client.exists(redisKey), 'the old servers still know it')
     })
   }
 })
