@@ -56,13 +56,15 @@ async function runTests(args: string[]): Promise<number> {
         `--test-concurrency=${filesAtOnceMax}`,
         `--test-timeout=${testTimeoutMs}`,
         '--test-force-exit',
+        '--import=./test/support/whole-output.ts',
         '--test-reporter=spec',
         '--test-reporter-destination=stdout',
         '--test-reporter=./test/support/skip-reporter.ts',
         `--test-reporter-destination=${skips}`,
         ...(args.some((arg) => !arg.startsWith('-')) ? args : [...args, 'test/**/*.test.ts']),
       ],
-      { stdio: 'inherit' },
+      // A test file, and each of the processes that tests start by the hundred, loads what another has compiled.
+      { stdio: 'inherit', env: { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') } },
     )
     // The runner ends its test files when it is told to end; this process stays for its summary.
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => runner.kill(signal))
@@ -70,6 +72,6 @@ async function runTests(args: string[]): Promise<number> {
     if (existsSync(skips)) process.stdout.write(readFileSync(skips, 'utf8'))
     return runner.exitCode ?? 1
   } finally {
-    rmSync(folder, { recursive: true })
+    rmSync(folder, { recursive: true, maxRetries: 3 })
   }
 }

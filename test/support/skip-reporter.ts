@@ -1,6 +1,7 @@
 /** Reporter for `node --test` that adds, as the last lines, how many tests were skipped for which reason. */
 
 import type { TestEvent } from 'node:test/reporters'
+import './whole-output.ts' // the runner itself does not heed --import
 
 interface Skipped {
   tests: number
