@@ -1,10 +1,15 @@
 /** Ports of 127.0.0.1 for programs that cannot be told to pick one and say which. */
 
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { Server } from 'node:net'
 
 const triesMax = 5
+
+/** Linux gives connections ports from 32,768 on, other systems from 49,152. */
+const PORT_MIN = 10_000
+const PORT_MAX = 32_767
 
 /** A program that runs, and the ports that it was given. */
 export interface Started<T> {
@@ -30,13 +35,32 @@ export async function startOnFreePorts<T>(
   }
 }
 
-/** Different ports that were free a moment ago. Prefer {@link startOnFreePorts}, or let the server listen on port 0. */
+/**
+ * Different ports that were free a moment ago, of those that no system gives to a connection that goes out: one under load
+ * would else have some port by the time that its server starts, or starts again. Prefer {@link startOnFreePorts}, or let the
+ * server listen on port 0.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => once(server, 'listening')))
-  const ports = servers.map(portOf)
-  await Promise.all(servers.map((server) => once(server.close(), 'close')))
-  return ports
+  const servers = new Map<number, Server>()
+  while (servers.size < count) {
+    const port = randomInt(PORT_MIN, PORT_MAX + 1)
+    const server = servers.has(port) ? undefined : await listenOn(port)
+    if (server) servers.set(port, server)
+  }
+  await Promise.all([...servers.values()].map((server) => once(server.close(), 'close')))
+  return [...servers.keys()]
+}
+
+/** `undefined` where the port is in use. */
+async function listenOn(port: number): Promise<Server | undefined> {
+  const server = createServer().listen(port, '127.0.0.1')
+  try {
+    await once(server, 'listening')
+    return server
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') return undefined
+    throw error
+  }
 }
 
 /** Port of a server that listens on TCP; throws where it does not. */
