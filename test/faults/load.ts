@@ -1,5 +1,6 @@
 /** Many visitors at once, from a seed, for as long as a test runs its faults. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createRandom, type Random } from '../../src/laws/random.ts'
 import { Customer, type Reply, type Route, Tally } from './customer.ts'
 
@@ -13,6 +14,8 @@ export interface LoadOptions {
   readonly seed?: number
   /** Requests on their way at once. Default: 16. */
   readonly width?: number
+  /** How long each of these waits before the next, in milliseconds, where the load is to be there and not to be large. Default: 0. */
+  readonly restMs?: number
 }
 
 export class Load {
@@ -21,18 +24,20 @@ export class Load {
   readonly seed: number
   readonly #ports: readonly number[]
   readonly #width: number
+  readonly #restMs: number
   readonly #random: Random
   readonly #busy = new Set<Customer>()
   #workers: Promise<void>[] = []
   #isStopping = false
   readonly #leftOut = new Set<number>()
 
-  constructor({ customers, ports, seed, width = 16 }: LoadOptions) {
+  constructor({ customers, ports, seed, width = 16, restMs = 0 }: LoadOptions) {
     this.seed = seed ?? Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
     if (seed === undefined) console.log(`seed ${this.seed} (SEED=${this.seed} runs it again)`)
     this.#random = createRandom(this.seed)
     this.#ports = ports
     this.#width = width
+    this.#restMs = restMs
     this.customers = Array.from({ length: customers }, (_, index) => new Customer(`visitor ${index}`, this.tally))
   }
 
@@ -71,7 +76,7 @@ export class Load {
   /** Resolves when so many more changes have been acknowledged; what is awaited instead of a time. */
   async acknowledges(count: number): Promise<void> {
     const goal = this.tally.acknowledged + count
-    while (this.tally.acknowledged < goal && !this.#isStopping) await new Promise((resolve) => setTimeout(resolve, 20))
+    while (this.tally.acknowledged < goal && !this.#isStopping) await sleep(20)
   }
 
   /** Every node, asked for every session, has all that was acknowledged and nothing that has ended. */
@@ -101,6 +106,7 @@ export class Load {
       } finally {
         this.#busy.delete(customer)
       }
+      if (this.#restMs > 0) await sleep(this.#restMs)
     }
   }
 

@@ -19,7 +19,7 @@ for (const { copies, onPartition, pauseMs } of CASES) {
     await using fleet = await startFaultFleet({ mesh: { copies, onPartition } })
     const [paused, ...others] = fleet.nodes
     assert.ok(paused)
-    const load = new Load({ customers: 100, ports: fleet.ports })
+    const load = new Load({ customers: 100, ports: fleet.ports, restMs: pauseMs / 100 })
     const quiet = new Load({ customers: 40, ports: fleet.ports })
     await Promise.all([load.open(), quiet.open()])
     load.run()

@@ -62,7 +62,7 @@ function ofRedis(options: RedisStoreOptions): StoreDefinition {
 
 /** Sealed sessions whose ends this store remembers; a short lease, so that the many logins of the laws take not too long. */
 export function revocable(revocations: StoreDefinition): StoreDefinition {
-  return cookieStore({ chunks: 2, revocations, lease: '60ms' })
+  return cookieStore({ chunks: 2, revocations, lease: '30ms' })
 }
 
 /** @param place path of the file, address of the Redis, or {@link RedisPlace} or the options of the mesh as JSON */

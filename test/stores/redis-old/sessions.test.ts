@@ -61,7 +61,9 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
     await redis.client.set(`sess:${id}`, '{"cookie":{"path":"/"},"cart":"tea"}', { EX: 1000 })
     const migrateFrom = connectRedis({ secret: OLD_SECRET, write: 'both', ...old })
     const { encrypt = false, ...options } = more
-    const store = redisStore({ url: redis.url, keyPrefix: `${count}:`, migrateFrom, encrypt })
+    // With each prefix the list of nodes is new, so that an end waits for a lease.
+    const nearCache = { lease: '100ms' } as const
+    const store = redisStore({ url: redis.url, keyPrefix: `${count}:`, migrateFrom, encrypt, nearCache })
     const sessions = createSessions<Data>({ secret: createSecret(), logger: quiet, deadline: '20s', ...options, store })
     return { sessions, visitor, id, key: `sess:${id}` }
   }

@@ -62,48 +62,51 @@ suite('nodes of a name, each at an address of its own and on one port, as in a h
   })
 })
 
-test('nodes whose function throws or never answers harm nobody: who knows them serves meanwhile, and takes them in', async () => {
-  const ports = await freePorts(3)
-  const [known, ...others] = [
-    openMesh(ports[0], async () => ports.map((port) => `127.0.0.1:${port}`)),
-    openMesh(ports[1], () => Promise.reject(new Error('on purpose'))),
-    openMesh(ports[2], () => new Promise<string[]>(() => {})),
-  ] as const
-  await known.ready()
-  const ready = new AbortController()
-  void Promise.all(others.map((other) => other.ready())).then(() => ready.abort())
-  // They ask for their peers for 10 s before they can be reached, so that nobody waits for them meanwhile.
-  let requests = 0
-  for (; !ready.signal.aborted; requests++) {
-    await write(known, String(requests))
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  assert.ok(requests > 50)
-  const cookie = await write(known, 'seven')
-  for (const other of others) assert.equal(await read(other, cookie), 'seven')
-  await Promise.all([known, ...others].map((node) => node.close()))
-})
+// Most of the time they wait for what a node waits for at most.
+suite('a mesh', { concurrency: true }, () => {
+  test('nodes whose function throws or never answers harm nobody: who knows them serves meanwhile, and takes them in', async () => {
+    const ports = await freePorts(3)
+    const [known, ...others] = [
+      openMesh(ports[0], async () => ports.map((port) => `127.0.0.1:${port}`)),
+      openMesh(ports[1], () => Promise.reject(new Error('on purpose'))),
+      openMesh(ports[2], () => new Promise<string[]>(() => {})),
+    ] as const
+    await known.ready()
+    const ready = new AbortController()
+    void Promise.all(others.map((other) => other.ready())).then(() => ready.abort())
+    // They ask for their peers for 10 s before they can be reached, so that nobody waits for them meanwhile.
+    let requests = 0
+    for (; !ready.signal.aborted; requests++) {
+      await write(known, String(requests))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    assert.ok(requests > 50)
+    const cookie = await write(known, 'seven')
+    for (const other of others) assert.equal(await read(other, cookie), 'seven')
+    await Promise.all([known, ...others].map((node) => node.close()))
+  })
 
-test('nodes that listen on every interface, and were not told their address, have one each', async () => {
-  const ports = await freePorts(2)
-  const peers = ports.map((port) => `127.0.0.1:${port}`)
-  const whole = Promise.withResolvers<readonly string[]>()
-  const onView = (members: readonly string[]): void => {
-    if (members.length === 2) whole.resolve(members)
-  }
-  const nodes = ports.map((port) => openMesh(port, peers, { listen: { port } }, onView))
-  await Promise.all(nodes.map((node) => node.ready()))
-  assert.deepEqual(new Set(await whole.promise), new Set(peers))
-  await Promise.all(nodes.map((node) => node.close()))
-})
+  test('nodes that listen on every interface, and were not told their address, have one each', async () => {
+    const ports = await freePorts(2)
+    const peers = ports.map((port) => `127.0.0.1:${port}`)
+    const whole = Promise.withResolvers<readonly string[]>()
+    const onView = (members: readonly string[]): void => {
+      if (members.length === 2) whole.resolve(members)
+    }
+    const nodes = ports.map((port) => openMesh(port, peers, { listen: { port } }, onView))
+    await Promise.all(nodes.map((node) => node.ready()))
+    assert.deepEqual(new Set(await whole.promise), new Set(peers))
+    await Promise.all(nodes.map((node) => node.close()))
+  })
 
-test('a node that could not be ready, since no majority was there, is ready with the same port when it is', async () => {
-  const ports = await freePorts(2)
-  const peers = ports.map((port) => `127.0.0.1:${port}`)
-  const [first, second] = ports.map((port) => openMesh(port, peers, { onPartition: 'majority' }))
-  assert.ok(first && second)
-  await assert.rejects(first.ready(), { code: 'store_unavailable', message: /found no view/ })
-  await Promise.all([first.ready(), second.ready()])
-  assert.equal(await read(second, await write(first, 'x')), 'x')
-  await Promise.all([first.close(), second.close()])
+  test('a node that could not be ready, since no majority was there, is ready with the same port when it is', async () => {
+    const ports = await freePorts(2)
+    const peers = ports.map((port) => `127.0.0.1:${port}`)
+    const [first, second] = ports.map((port) => openMesh(port, peers, { onPartition: 'majority' }))
+    assert.ok(first && second)
+    await assert.rejects(first.ready(), { code: 'store_unavailable', message: /found no view/ })
+    await Promise.all([first.ready(), second.ready()])
+    assert.equal(await read(second, await write(first, 'x')), 'x')
+    await Promise.all([first.close(), second.close()])
+  })
 })
