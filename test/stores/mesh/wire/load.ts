@@ -1,6 +1,7 @@
 /** Visitors who use a fleet while it changes, and who notice whatever is lost. */
 
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CookieJar } from 'tough-cookie'
 import { createRandom, type Random } from '../../../../src/laws/random.ts'
 import type { Step } from '../../../../src/laws/steps.ts'
@@ -9,6 +10,8 @@ import { type Answer, Visitor } from '../../../../src/laws/visitor.ts'
 /** A request that nobody answers for so long, though it is sent again and again, is not answered. */
 const ANSWER_MS = 15_000
 const PAUSE_MS = 25
+/** Between two requests of a visitor: else they take all of the machine, and the nodes' own work waits for it. */
+const REST_MS = 15
 
 export interface LoadCounts {
   requests: number
@@ -62,6 +65,7 @@ export class Load {
       added = { ...added, least: sum }
     }
     for (;;) {
+      await sleep(REST_MS)
       const kind = this.#isStopping ? 95 : this.#random.below(100)
       if (kind < 35) {
         const { times } = await this.#ask(visitor, [['set', 'written', (written += 1)]])
@@ -122,7 +126,7 @@ export class Load {
       assert.ok(performance.now() < untilMs, `not answered: ${JSON.stringify(answer ?? String(last))}`)
       this.counts.again += 1
       node = this.#random.below(100)
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+      await sleep(PAUSE_MS)
     }
   }
 
