@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { parseSetCookie } from 'cookie'
 import { createSessions, memoryStore, type Session, type Sessions } from '../../../src/index.ts'
 import { connectRedis, type ConnectRedisOptions, fastifySession, redisStore } from '../../../src/stores/redis/index.ts'
-import { toSignedValue } from '../../../src/stores/redis/old/signed-id.ts'
+import { readSignedId, toSignedValue } from '../../../src/stores/redis/old/signed-id.ts'
 import { createTestClock } from '../../../src/testing/index.ts'
 import { needs } from '../../support/programs.ts'
 import { suiteRedis } from '../../support/redis-suite.ts'
@@ -14,6 +14,8 @@ import { OLD_SECRET } from './support.ts'
 
 type Data = Record<string, unknown>
 type Client = Map<string, string>
+
+const format = { cookieName: 'connect.sid', valuePrefix: 's:', secrets: [OLD_SECRET], algorithm: 'sha256' }
 
 /** What a browser sends and keeps; `null` lets the answer be lost. */
 async function visit(
@@ -32,6 +34,11 @@ async function visit(
     else client.set(cookieName, encodeURIComponent(value))
   }
   return session
+}
+
+/** The line that sets the old cookie. */
+function oldCookieIn(headers: readonly (readonly [string, string])[]): string {
+  return headers.find(([, line]) => line.startsWith('connect.sid='))?.[1] ?? ''
 }
 
 function fail(): never {
@@ -56,7 +63,7 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
   ): Promise<{ sessions: Sessions<Data>; visitor: Client; key: string; id: string }> {
     count += 1
     const id = `old-${count}`
-    const value = toSignedValue(id, { cookieName: '', valuePrefix: 's:', secrets: [OLD_SECRET], algorithm: 'sha256' })
+    const value = toSignedValue(id, format)
     const visitor = new Map([['connect.sid', encodeURIComponent(value)]])
     await redis.client.set(`sess:${id}`, '{"cookie":{"path":"/"},"cart":"tea"}', { EX: 1000 })
     const migrateFrom = connectRedis({ secret: OLD_SECRET, write: 'both', ...old })
@@ -125,6 +132,8 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
       ['', null],
       [{}, null],
       ['x'.repeat(300), null],
+      [Number.NaN, null], // Number(old.userId) where nobody is logged in
+      [Infinity, null],
     ] as const) {
       const { sessions, visitor, key } = await begin({ user: () => user as string, save: ({ data }) => data as object })
       const session = await visit(sessions, visitor)
@@ -166,6 +175,64 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
     await sessions.close()
   })
 
+  test('functions of the application that answer later: nothing is taken over or written in their name, and it is said why', async () => {
+    const lines: string[] = []
+    const logger = { ...quiet, warn: (facts: object) => void lines.push(JSON.stringify(facts)) }
+    const wrong: [Partial<ConnectRedisOptions>, RegExp][] = [
+      [{ user: (async () => 'ada') as never, save: ({ data }) => data as object }, /user returned a promise/],
+      [{ data: async () => ({ cart: 'tea' }), save: ({ data }) => data as object }, /data returned a promise/],
+      [{ data: () => new Map([['cart', 'tea']]), save: ({ data }) => data as object }, /data returned no plain object/],
+    ]
+    for (const [options, message] of wrong) {
+      const { sessions, visitor } = await begin(options, { logger })
+      assert.equal((await visit(sessions, visitor)).isNew, true)
+      assert.equal(sessions.stats().events['notMoved'], 1)
+      assert.match(lines.at(-1) ?? '', message)
+      await sessions.close()
+    }
+    const { sessions, visitor, key } = await begin({ save: async ({ data }) => data as object }, { logger })
+    await visit(sessions, visitor, (session) => void (session.data['cart'] = 'milk'))
+    assert.equal(await client.get(key), '{"cookie":{"path":"/"},"cart":"tea"}')
+    assert.match(lines.at(-1) ?? '', /save returned a promise/)
+    await sessions.close()
+  })
+
+  test('the old cookie is set and cleared with the attributes that it has there', async () => {
+    const cookieOptions = { secure: true, sameSite: 'none', partitioned: true, priority: 'high' } as const
+    const { sessions } = await begin({ cookieOptions })
+    const cookies = new Map<string, string>()
+    const first = await sessions.open({ headers: {} })
+    first.data['cart'] = 'tea'
+    const set = await sessions.commit(first)
+    assert.match(oldCookieIn(set), /; Secure; Partitioned; Priority=High; SameSite=None$/)
+    const id = readSignedId(oldCookieIn(set).split(';')[0] ?? '', format)
+    const { cookie } = JSON.parse(String(await client.get(`sess:${id}`))) as { cookie: Data }
+    assert.deepEqual([cookie['partitioned'], cookie['priority'], cookie['sameSite']], [true, 'high', 'none'])
+    for (const [name, line] of set)
+      if (name === 'set-cookie') cookies.set(...(line.split(/[=;]/, 2) as [string, string]))
+    const again = await sessions.open({ headers: { cookie: [...cookies].map((pair) => pair.join('=')).join('; ') } })
+    await again.logout()
+    assert.match(
+      oldCookieIn(await sessions.commit(again)),
+      /^connect.sid=; Max-Age=0;.*; Secure; Partitioned;.* SameSite=None$/,
+    )
+    await sessions.close()
+  })
+
+  test('a stored cookie part that makes no cookie fails no request', async () => {
+    const parts = [{ path: '/;' }, { domain: 'a b' }, { originalMaxAge: 1e300 }, { sameSite: 'Lax', priority: 'most' }]
+    for (const part of parts) {
+      const { sessions, visitor, key } = await begin()
+      await client.set(key, JSON.stringify({ cookie: part, cart: 'tea' }), { EX: 1000 })
+      await visit(sessions, visitor, (session) => void (session.data['cart'] = 'milk'))
+      visitor.delete('connect.sid')
+      assert.equal((await visit(sessions, visitor)).data['cart'], 'milk')
+      assert.match(visitor.get('connect.sid') ?? '', /^s%3Aold-/, 'the lost cookie is given again')
+      assert.equal((JSON.parse(String(await client.get(key))) as Data)['cart'], 'milk')
+      await sessions.close()
+    }
+  })
+
   test('what JSON cannot keep stays here, and is not undone by what an old server writes', async () => {
     const { sessions, visitor, key } = await begin()
     const since = new Date(0)
@@ -187,6 +254,20 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
       [() => fastifySession(null as never), /fastifySession needs options/],
       [() => connectRedis({ ...made, cookie: { maxAge: 1 } as never }), /cookie is the name.*cookieOptions/],
       [() => connectRedis({ ...made, cookieOptions: { maxAge: '1d' as never } }), /cookieOptions is the cookie option/],
+      [() => connectRedis({ ...made, cookieOptions: { maxAge: 1e300 } }), /cookieOptions makes no cookie/],
+      [() => connectRedis({ ...made, cookieOptions: { domain: 'a b' } }), /cookieOptions makes no cookie.*domain/],
+      [
+        () => connectRedis({ ...made, cookieOptions: { secure: 'auto' as never } }),
+        /secure is true or false; .*'auto'/,
+      ],
+      [() => connectRedis({ ...made, cookieOptions: { sameSite: 'auto' as never } }), /sameSite is true, false, 'lax'/],
+      [
+        () => connectRedis({ ...made, cookieOptions: { priority: 1 as never } }),
+        /priority is 'low', 'medium' or 'high'/,
+      ],
+      [() => connectRedis({ ...made, cookieOptions: { httpOnly: 1 as never } }), /httpOnly is true or false/],
+      [() => connectRedis({ ...made, cookieOptions: { signed: true } as never }), /no option "signed"; .*leave it out/],
+      [() => connectRedis({ ...made, cookieOptions: (() => ({})) as never }), /cookieOptions is the cookie option/],
       [() => connectRedis({ ...made, ttl: Infinity }), /ttl is a number of seconds/],
       [() => connectRedis({ ...made, serializer: {} as never }), /serializer has parse/],
       [() => connectRedis({ ...made, user: 'userId' as never }), /user is a function: \(old\) => old\.userId/],

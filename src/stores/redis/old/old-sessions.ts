@@ -73,9 +73,9 @@ function openOldSessions(settings: OldSettings, { cookie, clock }: StoreContext,
     createCookie: () => createCookiePart(attributes),
     toAdoption({ cookie, fields }): Adoption {
       const old = { cookie, ...Object.fromEntries(fields) }
-      const found: unknown = user(old)
+      const found = atOnce('user', user(old))
       const taken = { data: checkObject('data', data(old)) }
-      return typeof found === 'string' || typeof found === 'number' ? { ...taken, user: `${found}` } : taken
+      return typeof found === 'string' || Number.isFinite(found) ? { ...taken, user: String(found) } : taken
     },
     toFields({ data, user = null }, old): Fields {
       const saved = save({ data, user, old: Object.fromEntries(old?.fields ?? []) })
@@ -84,7 +84,14 @@ function openOldSessions(settings: OldSettings, { cookie, clock }: StoreContext,
       return fields
     },
 
-    toSetCookie: (id, cookie) => toOldSetCookie(cookieName, toSignedValue(id, format), cookie, clock.now()),
+    toSetCookie(id, cookie) {
+      const value = toSignedValue(id, format)
+      try {
+        return toOldSetCookie(cookieName, value, cookie, clock.now())
+      } catch {
+        return toOldSetCookie(cookieName, value, createCookiePart(attributes), clock.now())
+      }
+    },
     toClearCookie: () => toOldClearCookie(cookieName, attributes),
   }
 }
@@ -105,7 +112,17 @@ function decode(text: string, serializer: OldSerializer): OldSession {
   return { cookie, fields }
 }
 
-function checkObject(option: string, value: unknown): object {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
-  throw new TypeError(`migrateFrom: ${option} returned no object`)
+/** @throws TypeError for what has no properties to take over: the session would be empty without a word */
+function checkObject(option: string, result: unknown): object {
+  const value = atOnce(option, result)
+  const isList = Array.isArray(value) || value instanceof Map || value instanceof Set
+  if (typeof value === 'object' && value !== null && !isList) return value
+  throw new TypeError(`migrateFrom: ${option} returned no plain object`)
+}
+
+/** @throws TypeError for a promise: nobody waits for it */
+function atOnce(option: string, result: unknown): unknown {
+  if (!(result instanceof Promise)) return result
+  result.catch(() => {})
+  throw new TypeError(`migrateFrom: ${option} returned a promise; its function answers at once`)
 }

@@ -1,5 +1,5 @@
 import { checkCookieName } from '../../../token/index.ts'
-import type { OldCookieAttributes } from './old-cookie.ts'
+import { checkOldCookie, type OldCookieAttributes } from './old-cookie.ts'
 import type { SignedIdFormat } from './signed-id.ts'
 
 /** What is known of a session where it is written in the other library's format. */
@@ -45,7 +45,10 @@ export interface OldSessionOptions {
    */
   write?: 'new' | 'both' | undefined
 
-  /** The user that an old session is logged in as, so that it is logged in here too. Default: nobody is. */
+  /**
+   * The user that an old session is logged in as, text or a number, so that it is logged in here too; what is neither is
+   * nobody. It answers at once, as do `data` and `save`. Default: nobody is.
+   */
   // oxlint-disable-next-line typescript/no-explicit-any -- the application knows its data
   user?: ((old: any) => string | number | null | undefined) | undefined
 
@@ -123,11 +126,7 @@ export function toOldSettings(
   if (typeof prefix !== 'string') throw new TypeError(`${maker}: prefix is text; connect-redis has 'sess:'`)
   if (!Number.isFinite(ttl) || ttl <= 0)
     throw new TypeError(`${maker}: ttl is a number of seconds, as connect-redis was given it`)
-  if (typeof cookieOptions !== 'object' || cookieOptions === null || !isAge(cookieOptions.maxAge)) {
-    throw new TypeError(
-      `${maker}: cookieOptions is the cookie option of the old library: { maxAge: 3_600_000, path: '/' }`,
-    )
-  }
+  checkOldCookie(maker, cookieOptions)
   if (typeof serializer?.parse !== 'function' || typeof serializer.stringify !== 'function') {
     throw new TypeError(`${maker}: serializer has parse(text) and stringify(session), as connect-redis was given it`)
   }
@@ -153,11 +152,6 @@ export function toOldSettings(
     data: data ?? withoutCookie,
     save: save ?? (({ data }) => data as object),
   }
-}
-
-/** As the `cookie` option of those libraries has it: milliseconds, or none. */
-function isAge(maxAge: unknown): boolean {
-  return maxAge === undefined || maxAge === null || Number.isFinite(maxAge)
 }
 
 function withoutCookie(old: { readonly cookie?: unknown }): object {
