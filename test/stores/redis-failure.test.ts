@@ -132,7 +132,7 @@ describe('redisStore when Redis fails', { skip: needs('redis-server') }, () => {
     ] as const) {
       it(`where the password ${title}, without telling it`, async () => {
         await using redis = await startRedis({ args: ['--requirepass', 'hunter2'] })
-        const store = makeRedisStore({ url: `redis://${login}127.0.0.1:${redis.port}` }, { deadlineMs: 200 })
+        const store = makeRedisStore({ url: `redis://${login}127.0.0.1:${redis.port}` })
         const error = await assertRefused(store.ready(), advice)
         assert.doesNotMatch(`${error.stack} ${JSON.stringify(error)} ${String(error.cause)}`, /hunter2/)
         await store.close()
