@@ -25,8 +25,10 @@ function usersOf({ users }: Store): UserSessions {
 /** What is under a key that is listed for a user. */
 export type Found = { readonly entry: UserEntry } & (
   | { readonly is: 'live' | 'over'; readonly record: SessionRecord }
-  /** Nothing, or a session of somebody else. */
+  /** Nothing, or a session that is no user's or that began as somebody else's. */
   | { readonly is: 'none' }
+  /** A session that another login has made somebody else's. */
+  | { readonly is: 'taken'; readonly record: SessionRecord }
   /** A session that is damaged, or sealed with a secret that is missing. */
   | { readonly is: 'unreadable' }
 )
@@ -38,7 +40,8 @@ export async function find<Data extends object>(
 ): Promise<Found> {
   try {
     const record = await store.call('read', (store) => store.read(entry.key, { fresh: true }))
-    if (record?.user !== user) return { entry, is: 'none' }
+    if (!record) return { entry, is: 'none' }
+    if (record.user !== user) return record.floor > 0 ? { entry, record, is: 'taken' } : { entry, is: 'none' }
     return { entry, record, is: endOf(policy, record) > clock.now() ? 'live' : 'over' }
   } catch (error) {
     if (error instanceof SessionInvalidError) return { entry, is: 'unreadable' }
@@ -56,15 +59,18 @@ export async function leave<Data extends object>(
   await callUsers(engine, 'leave', async (users) => users.leave?.(user, entries)).catch(() => {})
 }
 
+const isDead: ReadonlySet<Found['is']> = new Set(['none', 'taken', 'over'])
+
 /** Those without a session, but for what a login that is under way may be about to make one of. */
 export function dead<Data extends object>({ clock }: Engine<Data>, found: readonly Found[]): UserEntry[] {
   const before = clock.now() - LOGIN_UNDER_WAY_MS
-  return found.flatMap(({ entry, is }) => ((is === 'none' || is === 'over') && entry.at < before ? [entry] : []))
+  return found.flatMap(({ entry, is }) => (isDead.has(is) && entry.at < before ? [entry] : []))
 }
 
 /**
  * Ends a session that was found, unless a login has changed it since (`kept`). One whose time was over is put away without
- * a word (`dead`), and so is what is none.
+ * a word (`dead`), and so is what is none. Where the login of another has taken it, which may still be telling the nodes,
+ * resolves when none serves it as it was before.
  */
 export async function endFound<Data extends object>(
   engine: Engine<Data>,
@@ -74,6 +80,11 @@ export async function endFound<Data extends object>(
 ): Promise<'ended' | 'dead' | 'kept'> {
   const { key } = found.entry
   if (found.is === 'none') return 'dead'
+  if (found.is === 'taken') {
+    // Under the generation before that login it ends nothing, and waits as the login does.
+    await endSession(engine, { key, user, reason: undefined, generation: found.record.floor - 1 })
+    return 'dead'
+  }
   if (found.is === 'unreadable') {
     return (await endSession(engine, { key, user, reason })) === 'ended' ? 'ended' : 'dead'
   }

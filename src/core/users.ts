@@ -55,7 +55,7 @@ export async function endSessionsOf<Data extends object>(
     const results = await Promise.all(others.map((entry) => endListed(engine, user, entry)))
     count += results.filter(({ result }) => result === 'ended').length
     const gone = results
-      .filter(({ found, result }) => found.is !== 'none' && result !== 'kept')
+      .filter(({ found: { is }, result }) => is !== 'none' && is !== 'taken' && result !== 'kept')
       .map(({ found }) => found.entry)
     await leave(engine, user, [
       ...gone,

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { before, describe, test } from 'node:test'
 import * as fc from 'fast-check'
 import { createClient } from 'redis'
 import type { ReadOptions, SessionRecord } from '../../src/core/index.ts'
+import { createSessions } from '../../src/index.ts'
+import { redisStore } from '../../src/stores/redis/index.ts'
 import { needs } from '../support/programs.ts'
 import { type RedisClient, suiteRedis } from '../support/redis-suite.ts'
 import { checkProperty } from '../support/seed.ts'
@@ -164,6 +167,25 @@ describe('the near cache of redisStore', { skip: needs('redis-server') }, () => 
       here.proxy.blackHole('none')
       await changing
     }
+  })
+
+  test('a revokeUser that meets the login of another over a session of the user waits until no node serves that session', async () => {
+    const key = randomKey()
+    const user = randomUUID()
+    await there.store.users?.enter({ user, key, at: now })
+    await there.store.apply(changeOf(key, { create: true, login: { user } }))
+    await untilCopied(here, key)
+    const secret = randomUUID() + randomUUID()
+    await using sessions = createSessions({ store: redisStore({ url: redis.url }), secret, deadline: '3s' })
+    await sessions.ready()
+    here.proxy.blackHole('both')
+    const taking = there.store.apply(changeOf(key, { login: { user: 'bob' } }))
+    await until(async () => (await redis.client.hGet(`sojourn:${key}`, 'm'))?.endsWith('=bob'), 'the login was made')
+    assert.equal(await sessions.revokeUser(user), 0)
+    assert.equal(here.store.copy?.(key), undefined)
+    here.proxy.blackHole('none')
+    await taking
+    assert.equal((await there.store.read(key, fresh))?.user, 'bob')
   })
 
   test('a revokeUser that is sent again brings back no epoch that another has left', async () => {
