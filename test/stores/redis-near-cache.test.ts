@@ -269,7 +269,7 @@ describe('the near cache of redisStore', { skip: needs('redis-server') }, () => 
     assert.throws(() => open({ lease: '2s' }), { name: 'TypeError', message: /nearCache\.lease/ })
     assert.throws(() => open({ lease: '900ms' }), {
       name: 'TypeError',
-      message: /at most 750 ms, or a longer deadline/,
+      message: /at most 650 ms, or a longer deadline/,
     })
     assert.throws(() => open({ maxSessions: 0 }), { name: 'TypeError', message: /nearCache\.maxSessions/ })
     assert.throws(() => open({ maxByte: 1 }), { name: 'TypeError', message: /no option "maxByte"/ })

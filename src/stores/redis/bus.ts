@@ -11,7 +11,7 @@ import { type Listed, withMargin } from './registry.ts'
 
 export interface BusOptions {
   readonly node: string
-  /** Length of this node's lease, which is taken for that of nodes of which nothing is known. */
+  /** Length of this node's lease. The longest that it knows of is taken for that of nodes of which nothing is known. */
   readonly leaseMs: number
   /** Publishes a message, and tells who has to acknowledge it. */
   publish(message: string): Promise<Listed>
@@ -36,9 +36,16 @@ export class Bus {
   readonly #pending = new Map<number, Pending>()
   #announcementCount = 0
   #refusedCount = 0
+  #longestLeaseMs: number
 
   constructor(options: BusOptions) {
     this.#options = options
+    this.#longestLeaseMs = options.leaseMs
+  }
+
+  /** Other nodes have leases of this length: as long every announcement waits that Redis does not answer. */
+  learn(leaseMs: number): void {
+    this.#longestLeaseMs = Math.max(this.#longestLeaseMs, leaseMs)
   }
 
   /** Messages that were none. */
@@ -51,7 +58,7 @@ export class Bus {
    * lease is over; never rejects, since time alone is enough.
    */
   announce(announcement: Announcement): Promise<void> {
-    const { node, leaseMs } = this.#options
+    const { node } = this.#options
     const answeredAt = performance.now()
     const id = (this.#announcementCount += 1)
     return new Promise((resolve) => {
@@ -62,15 +69,17 @@ export class Bus {
       }
       const leasesOver = (lengthMs: number): NodeJS.Timeout =>
         setTimeout(settle, Math.max(withMargin(lengthMs) - (performance.now() - answeredAt), 0))
-      let timer = leasesOver(leaseMs)
+      let timer = leasesOver(this.#longestLeaseMs)
       const pending: Pending = { early: new Set(), awaited: undefined, settle }
       if (this.#pending.size < ANNOUNCEMENTS_MAX) this.#pending.set(id, pending)
       this.#options.publish(encodeAnnounced({ ...announcement, from: node, id })).then(
-        ({ isWhole, leases }) => {
+        ({ youngMs, leases }) => {
+          const isWhole = youngMs === 0
+          for (const leaseMs of leases.values()) this.learn(leaseMs)
           const awaited = new Set([...leases.keys()].filter((other) => !pending.early.has(other)))
           if (isWhole && awaited.size === 0) return settle()
           clearTimeout(timer)
-          timer = leasesOver(Math.max(isWhole ? 0 : leaseMs, ...leases.values()))
+          timer = leasesOver(Math.max(Math.min(youngMs, this.#longestLeaseMs), ...leases.values()))
           if (isWhole) pending.awaited = awaited
         },
         (error: unknown) => this.#options.failed(error),

@@ -10,7 +10,7 @@ import { nodesKey } from './keys.ts'
 import { Lease } from './lease.ts'
 import type { Announcement, Ending } from './messages.ts'
 import { type CopyLimits, NearCache } from './near-cache.ts'
-import { announceScript, decodeListed, registerScript, withMargin } from './registry.ts'
+import { announceScript, decodeListed, longestLease, registerScript, withMargin } from './registry.ts'
 import type { Script } from './scripts.ts'
 import { openTracked, type Tracked } from './tracking.ts'
 
@@ -86,6 +86,8 @@ export class Coherence {
    */
   async open(base: Client): Promise<Pick<Tracked, 'client' | 'close'> | undefined> {
     if (this.#isClosed) throw new StoreUnavailableError('the redis store was closed while it was opened')
+    const leases = await this.#options.send(this.#nodesKey, ['HVALS', this.#nodesKey]).catch(() => [])
+    this.#bus.learn(longestLease(leases))
     const duplicate = base.duplicate()
     const ear = openEar(duplicate, {
       channels: [this.#busChannel, this.#channelOf(this.#node)],

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ASK_PAUSE_MS, ASKED_AT_ONCE_MAX, SWEEP_EVERY_MS } from './limits.ts'
+import { ASK_AGAIN_MS, ASK_PAUSE_MS, ASKED_AT_ONCE_MAX, SWEEP_EVERY_MS } from './limits.ts'
 
 /** The sessions that this process goes on with outside of requests, and how often. */
 export class Holders {
@@ -44,8 +44,9 @@ export class Sweep {
   #isAsking = false
   #isClosed = false
   #timer: NodeJS.Timeout | undefined
+  #again: NodeJS.Timeout | undefined
 
-  /** @param ask rejects where Redis cannot be asked: then the session waits for the next call */
+  /** @param ask rejects where Redis cannot be asked: then the session is asked for again */
   constructor(holders: Holders, ask: (key: string) => Promise<void>) {
     this.#holders = holders
     this.#ask = ask
@@ -67,6 +68,7 @@ export class Sweep {
   close(): void {
     this.#isClosed = true
     clearInterval(this.#timer)
+    clearTimeout(this.#again)
   }
 
   async #run(): Promise<void> {
@@ -79,11 +81,18 @@ export class Sweep {
         const answers = await Promise.allSettled(group.map((key) => this.#ask(key)))
         const unanswered = group.filter((_, index) => answers[index]?.status === 'rejected')
         for (const key of unanswered) this.#waiting.add(key)
-        if (unanswered.length > 0) return
+        if (unanswered.length > 0) return this.#askAgain()
         if (this.#waiting.size > 0) await sleep(ASK_PAUSE_MS, undefined, { ref: false })
       }
     } finally {
       this.#isAsking = false
     }
+  }
+
+  /** Nobody else may come by: of a copy that is gone nothing but this tells. */
+  #askAgain(): void {
+    if (this.#isClosed) return
+    clearTimeout(this.#again)
+    this.#again = setTimeout(() => void this.#run(), ASK_AGAIN_MS).unref()
   }
 }

@@ -52,8 +52,8 @@ export const COPIES_BYTES_MAX: number = 32 * 1024 * 1024
 /** Longest lease of copies, in milliseconds: as long may a session be behind, and a logout take where a node has stopped. */
 export const LEASE_MS_MAX = 1_000
 
-/** Part of the deadline that a lease may take at most: an end waits for the script's answer and then for the leases. */
-export const LEASE_OF_DEADLINE_MAX = 0.75
+/** Part of the deadline that a lease may take at most: an end may wait for a replica first ({@link REPLICA_PATIENCE}), and then for the leases. */
+export const LEASE_OF_DEADLINE_MAX = 0.65
 
 /** How much longer than a lease an end waits, as a factor and in milliseconds: two clocks do not run equally fast, and no timer is exact. */
 export const LEASE_MARGIN_FACTOR = 1.01
@@ -77,6 +77,9 @@ export const MESSAGE_LENGTH_MAX = 4_096
 /** Held sessions that are asked for at once, and the pause between two such groups, in milliseconds: a sweep over many is no burst. */
 export const ASKED_AT_ONCE_MAX = 100
 export const ASK_PAUSE_MS = 100
+
+/** Pause before sessions that Redis gave no answer about are asked for again, in milliseconds. */
+export const ASK_AGAIN_MS = 1_000
 
 /** How often every session that a process goes on with is asked for again, in milliseconds: less than a tombstone stays, so that its reason is found. */
 export const SWEEP_EVERY_MS = 20_000

@@ -12,7 +12,7 @@ export interface NearCacheOptions {
 
   /**
    * So long a copy may be served after the last sign of life, and so long a logout waits for a node that has stopped. At
-   * most `'1s'` and three quarters of the deadline of the sessions, within which a logout has to be done. Default: half of
+   * most `'1s'` and 0.65 of the deadline of the sessions, within which a logout has to be done. Default: half of
    * the deadline.
    */
   lease?: Duration | undefined

@@ -66,6 +66,8 @@ return told('1')
 /** ARGV: an epoch, and how long it is remembered. Answers with a tail for replicas. */
 export const advanceScript: Script = script(`
 ${TAIL}
+-- A Redis that has reached its maxmemory lets through what comes after the first write, and revokeUser makes room.
+redis.call('DEL', KEYS[3])
 -- Sent again, it makes another: an epoch that had been left would let a login stand that began in it.
 local time = redis.call('TIME')
 redis.call('SET', KEYS[3], ARGV[1] .. time[1] .. '.' .. time[2], 'PX', ARGV[2])
