@@ -162,6 +162,14 @@ test('docs/migrating.md: the programs from before and after serve one visitor in
   // The types of express-session and of @fastify/session do not stand in one program with each other.
   assert.deepEqual(names.toSorted(), ['after/compat.ts', 'after/express.ts', 'after/fastify.ts', 'before/express.ts', 'before/fastify.ts']) // prettier-ignore
   for (const name of names) assert.equal(typesOf(folder, [name]), '')
+  // A block without a name stands in the application that the text is about.
+  const [[, parts = ''] = [], ...others] = text.matchAll(/```ts\n((?!\/\/ )[\s\S]*?)```/g)
+  assert.equal(others.length, 0)
+  await writeFile(
+    join(folder, 'parts.ts'),
+    `${parts}\nexport const viewsOf = ({ session }: Express.Request): number => session.views\n`,
+  )
+  assert.equal(typesOf(folder, ['parts.ts', 'after/compat.ts']), '')
   if (needs('redis-server')) return context.skip(String(needs('redis-server')))
 
   await using redis = await startRedis()
