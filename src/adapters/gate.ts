@@ -51,9 +51,30 @@ export function holdResponse(response: ServerResponse, committer: Committer, fai
 type Method = (...args: unknown[]) => unknown
 type Methods = Record<'writeHead' | 'flushHeaders' | 'write' | 'end', Method>
 
-interface Call {
+/** The methods of a response as they are now. */
+class MethodsNow implements Methods {
+  readonly writeHead: Method
+  readonly flushHeaders: Method
+  readonly write: Method
+  readonly end: Method
+
+  constructor({ writeHead, flushHeaders, write, end }: Methods) {
+    this.writeHead = writeHead
+    this.flushHeaders = flushHeaders
+    this.write = write
+    this.end = end
+  }
+}
+
+/** What a handler asked for while the response was held. */
+class Call {
   readonly run: () => unknown
   readonly callback: ((error: unknown) => void) | undefined
+
+  constructor(run: Call['run'], callback: Call['callback']) {
+    this.run = run
+    this.callback = callback
+  }
 }
 
 /** A stream that was piped into the response. */
@@ -95,8 +116,7 @@ class Gate {
     this.#failed = failed
     this.#before = takeHead(response)
     this.#internals = Object.hasOwn(response, '_header') ? (response as unknown as Internals) : undefined
-    const inner = response as unknown as Methods
-    this.#inner = { writeHead: inner.writeHead, flushHeaders: inner.flushHeaders, write: inner.write, end: inner.end }
+    this.#inner = new MethodsNow(response as unknown as Methods)
   }
 
   close(): void {
@@ -187,7 +207,7 @@ class Gate {
   }
 
   #hold(run: () => unknown, callback?: Call['callback']): void {
-    this.#calls.push({ run, callback })
+    this.#calls.push(new Call(run, callback))
     if (this.#state === 'committing') return
     this.#state = 'committing'
     this.#statusCode = this.#response.statusCode

@@ -99,18 +99,23 @@ function withGenerations(record: SessionRecord, { confirm, rotate, login, genera
   return next
 }
 
-function withFields(
+/** A literal that begins with a spread is allocated among the young objects, see `docs/design/cost.md`. */
+const NO_FIELD = {}
+
+/** The fields after a change of this version. */
+export function withFields(
   fields: SessionRecord['fields'],
   changed: Change['fields'],
   stamp: Version,
 ): ReadonlyMap<string, StoredField> {
   if (!changed || changed.size === 0) return fields
   const next = new Map(fields)
-  for (const [name, value] of changed) next.set(name, { stamp, value })
+  for (const [name, value] of changed) next.set(name, { ...NO_FIELD, stamp, value })
   return next
 }
 
-function withOperation(
+/** The operations after one of this slot. */
+export function withOperation(
   operations: SessionRecord['operations'],
   slot: string,
   result: OperationResult,

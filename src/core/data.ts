@@ -7,7 +7,7 @@ import type { StoredField } from './record.ts'
 import { isReserved, RESERVED_PREFIX } from './use.ts'
 
 /** One field of a session in one request. */
-interface Field {
+class Field {
   /** As the store has it; `undefined` where it has none. */
   stored: StoredField | undefined
   /**
@@ -20,7 +20,13 @@ interface Field {
   state: 'encoded' | 'initial' | 'decoded' | 'assigned' | 'removed'
   value: unknown
   /** Of a field from `initial()` that was handed out as an object, assigned or removed: its encoding before. */
-  baseline?: string
+  baseline: string | undefined
+
+  constructor(stored: StoredField | undefined, state: Field['state'], value?: unknown) {
+    this.stored = stored
+    this.state = state
+    this.value = value
+  }
 }
 
 /** Fields to write, encoded; `null` removes. */
@@ -58,7 +64,7 @@ export class SessionFields {
     for (const [name, value] of Object.entries(initial)) {
       if (this.#untouched.has(name) || this.#touched.has(name)) continue
       this.#touchAll() // a name of `initial` comes after those that are stored
-      this.#touched.set(name, { stored: undefined, state: 'initial', value })
+      this.#touched.set(name, new Field(undefined, 'initial', value))
     }
   }
 
@@ -120,8 +126,10 @@ export class SessionFields {
     this.whenAssigned?.()
     const field = this.#fields.get(name)
     if (field?.state === 'initial') field.baseline ??= encodeValue(name, field.value)
-    if (field) Object.assign(field, { state: 'assigned', value })
-    else this.#fields.set(name, { stored: undefined, state: 'assigned', value })
+    if (field) {
+      field.state = 'assigned'
+      field.value = value
+    } else this.#fields.set(name, new Field(undefined, 'assigned', value))
   }
 
   remove(name: string): void {
@@ -130,7 +138,8 @@ export class SessionFields {
     if (!field) return
     if (field.state === 'initial') field.baseline ??= encodeValue(name, field.value)
     if (field.stored || field.baseline !== undefined) {
-      Object.assign(field, { state: 'removed', value: undefined })
+      field.state = 'removed'
+      field.value = undefined
     } else this.#fields.delete(name)
   }
 
@@ -189,6 +198,14 @@ export class SessionFields {
     return changes
   }
 
+  /** Whether a field may be changed: an object that was assigned is not encoded to find out. */
+  get mayBeChanged(): boolean {
+    for (const [name, field] of this.#touched) {
+      if ((field.state === 'assigned' && isObject(field.value)) || this.#isChanged(name, field)) return true
+    }
+    return false
+  }
+
   /** Whether a field is changed, be it to a value that cannot be stored. */
   get isChanged(): boolean {
     for (const [name, field] of this.#touched) if (this.#isChanged(name, field)) return true
@@ -238,12 +255,7 @@ export class SessionFields {
   /** Takes over one field as the store has it now; what the handler changed in it stays changed. */
   stored(name: string, stored: StoredField | undefined): void {
     const field = this.#fields.get(name)
-    if (!field)
-      this.#fields.set(name, {
-        stored,
-        state: stored && stored.value !== null ? 'encoded' : 'removed',
-        value: undefined,
-      })
+    if (!field) this.#fields.set(name, new Field(stored, stored && stored.value !== null ? 'encoded' : 'removed'))
     else {
       field.stored = stored
       if (field.state === 'initial' && stored) field.state = field.baseline === undefined ? 'encoded' : 'decoded'
@@ -285,7 +297,7 @@ export class SessionFields {
 const NOTHING: ReadonlyMap<string, StoredField> = new Map()
 
 function fieldOf(stored: StoredField): Field {
-  return { stored, state: stored.value === null ? 'removed' : 'encoded', value: undefined }
+  return new Field(stored, stored.value === null ? 'removed' : 'encoded')
 }
 
 function isObject(value: unknown): boolean {

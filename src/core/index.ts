@@ -1,5 +1,6 @@
 export * from './carried.ts'
 export * from './change.ts'
+export { Deadlines } from './deadlines.ts'
 export { type Duration, toMilliseconds } from './duration.ts'
 export * from './errors.ts'
 export type { EndReason, PeerRefusal, SessionEventName, SessionEvents, SessionListener } from './events.ts'

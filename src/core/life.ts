@@ -11,13 +11,11 @@ import type { Change, ChangeResult } from './store.ts'
 import type { Twin } from './moving/twin.ts'
 import type { Link } from './moving/view.ts'
 
-/** Where the session of a request stands. */
-type State =
-  /** Nothing is stored under its key. */
-  | { readonly kind: 'empty' }
-  | { readonly kind: 'live'; readonly record: RecordMeta }
-  /** The token is from before a login: reads as empty, and only `login` writes. */
-  | { readonly kind: 'detached'; readonly reason: () => SojournError }
+/**
+ * Where the session of a request stands. `empty`: nothing is stored under its key. `detached`: the token is from before a
+ * login; it reads as empty, and only `login` writes.
+ */
+type Kind = 'empty' | 'live' | 'detached'
 
 type RecordMeta = Pick<
   SessionRecord,
@@ -78,7 +76,10 @@ export class Life<Data extends object> {
   readonly twin: Twin<Data> | undefined
   readonly #engine: Engine<Data>
   readonly #openedAt: number
-  #state: State
+  /** What is stored, of a live session. */
+  #record: RecordMeta | undefined
+  /** Why it is detached. */
+  #detached: Opening['detached']
   #token: Opening['token']
   #selector: Buffer | undefined
   #key: string | undefined
@@ -98,11 +99,8 @@ export class Life<Data extends object> {
     this.#generation = opening.generation ?? 1
     this.#rotatesAt = rotatesAt(engine, opening)
     this.#rotationIsDueAt = rotationIsDueAt(engine, opening)
-    this.#state = record
-      ? { kind: 'live', record }
-      : detached
-        ? { kind: 'detached', reason: detached }
-        : { kind: 'empty' }
+    this.#record = record
+    this.#detached = record ? undefined : detached
     this.isUnattended = opening.unattended ?? false
     this.twin = opening.twin ?? engine.moving?.twinOf(opening, () => this.key)
     this.#carried = opening.carried
@@ -118,8 +116,9 @@ export class Life<Data extends object> {
     if (record && opening.isOfSigner === false && carrying?.rotates === false) this.cookies.token = this.#generation
   }
 
-  get kind(): State['kind'] {
-    return this.#state.kind
+  get kind(): Kind {
+    if (this.#record) return 'live'
+    return this.#detached ? 'detached' : 'empty'
   }
 
   /** The key, drawn when it is first asked for. */
@@ -143,7 +142,7 @@ export class Life<Data extends object> {
   }
 
   get meta(): RecordMeta {
-    if (this.#state.kind === 'live') return this.#state.record
+    if (this.#record) return this.#record
     const now = this.#openedAt
     const expiresAt = nextEnd(this.#engine.policy, now, now)
     const version = { incarnation: 0, sequence: 0 }
@@ -152,22 +151,22 @@ export class Life<Data extends object> {
 
   get touchIsDue(): boolean {
     const { policy, clock } = this.#engine
-    if (this.#state.kind !== 'live' || this.#state.record.isStale) return false
-    return clock.now() - this.#state.record.lastSeenAt >= policy.touchEveryMs
+    if (!this.#record || this.#record.isStale) return false
+    return clock.now() - this.#record.lastSeenAt >= policy.touchEveryMs
   }
 
   /** Whether this request is to hand out a successor. */
   get rotationIsDue(): boolean {
     const { clock, carrying } = this.#engine
     const now = clock.now()
-    if (this.#state.kind !== 'live' || this.cookies.token !== undefined || carrying?.rotates === false) return false
-    if (this.#state.record.isStale) return false
+    if (!this.#record || this.cookies.token !== undefined || carrying?.rotates === false) return false
+    if (this.#record.isStale) return false
     return now >= this.#rotationIsDueAt && now > this.#rotatesAt
   }
 
   /** Whether {@link rotate} would do anything. */
   get mayRotate(): boolean {
-    return this.#state.kind === 'live' && this.#engine.clock.now() > this.#rotatesAt
+    return this.#record !== undefined && this.#engine.clock.now() > this.#rotatesAt
   }
 
   /** Whether a token that was to be handed out has been presented meanwhile, when the record is at `generation`. */
@@ -192,9 +191,11 @@ export class Life<Data extends object> {
     const result = await store.call('apply', (store) => store.apply(change, this.#carried))
     if (this.twin) await this.twin.follow(change, result)
     if (result.outcome === 'applied') this.#carried = result.carried
-    if (result.outcome === 'applied' && this.#state.kind === 'live') {
-      const used = this.isUnattended ? {} : { lastSeenAt: now, expiresAt }
-      this.#state = { kind: 'live', record: { ...this.#state.record, version: result.version, ...used } }
+    if (result.outcome === 'applied' && this.#record) {
+      const { user, startedAt, createdAt, isStale = false } = this.#record
+      const lastSeenAt = this.isUnattended ? this.#record.lastSeenAt : now
+      const endsAt = this.isUnattended ? this.#record.expiresAt : change.expiresAt
+      this.#record = { version: result.version, user, startedAt, createdAt, lastSeenAt, expiresAt: endsAt, isStale }
       this.cookies.seen = result
       const { token } = this.cookies
       if (token !== undefined && this.isUsedSuccessor(token, result.generation)) this.cookies.token = undefined
@@ -210,7 +211,7 @@ export class Life<Data extends object> {
     const { now, expiresAt } = this.#times()
     const user = login?.user ?? null
     const record = { version, user, startedAt: now, createdAt: now, lastSeenAt: now, expiresAt }
-    this.#state = { kind: 'live', record }
+    this.#record = record
     this.cookies.set({ token: generation })
     this.cookies.seen = result
     return result
@@ -231,16 +232,15 @@ export class Life<Data extends object> {
     this.#generation = result.generation
     this.#neverRotated()
     this.cookies.token = result.generation
-    if (this.#state.kind === 'live') {
-      const { now, expiresAt } = this.#times()
-      this.#state = { kind: 'live', record: { ...this.#state.record, user, startedAt: now, expiresAt } }
+    if (this.#record) {
+      this.#record = { ...this.#record, user, startedAt: this.#record.lastSeenAt }
     }
     return result
   }
 
   /** The store's record was read again. */
   reread(record: SessionRecord): void {
-    this.#state = { kind: 'live', record }
+    this.#record = record
     this.twin?.reread(record)
   }
 
@@ -261,7 +261,8 @@ export class Life<Data extends object> {
 
   /** Goes on under a key of its own, with nothing stored. */
   becomeNew(): void {
-    this.#state = { kind: 'empty' }
+    this.#record = undefined
+    this.#detached = undefined
     this.#token = undefined
     this.#selector = createSelector()
     this.#key = keyOfSelector(this.#selector)
@@ -283,13 +284,12 @@ export class Life<Data extends object> {
 
   /** @throws SojournError where this request may write nothing */
   assertAttached(): void {
-    if (this.#state.kind !== 'detached') return
-    throw this.#state.reason()
+    if (this.#detached) throw this.#detached()
   }
 
   #times(): { now: number; expiresAt: number } {
     const now = this.#engine.clock.now()
-    const startedAt = this.#state.kind === 'live' ? this.#state.record.startedAt : now
+    const startedAt = this.#record?.startedAt ?? now
     return { now, expiresAt: nextEnd(this.#engine.policy, now, startedAt) }
   }
 

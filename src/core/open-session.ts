@@ -223,7 +223,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
       this.#life.cookies.token === undefined &&
       !this.#life.touchIsDue &&
       !this.#life.rotationIsDue &&
-      !this.#fields.isChanged
+      !this.#fields.mayBeChanged
     )
   }
 

@@ -16,6 +16,6 @@ export class RequestSlot<Value> {
   }
 
   set(request: object, value: Value): void {
-    Object.defineProperty(request, this.#name, { value, configurable: true })
+    ;(request as Record<symbol, Value>)[this.#name] = value
   }
 }

@@ -1,4 +1,5 @@
 import type { Version } from '../token/index.ts'
+import { Deadlines, type Pending } from './deadlines.ts'
 import { SojournError, StoreTimeoutError, StoreUnavailableError } from './errors.ts'
 import type { EventBus } from './events.ts'
 import type { SessionRecord } from './record.ts'
@@ -14,12 +15,13 @@ export class StoreCalls {
   #opening: Promise<void> | undefined
   #isOpen = false
   #closing: Promise<void> | undefined
-  readonly #underWay = new Set<Promise<unknown>>()
+  readonly #deadlines: Deadlines
 
   constructor(store: Store, name: string, deadlineMs: number, events: EventBus) {
     this.#store = store
     this.#name = name
     this.#deadlineMs = deadlineMs
+    this.#deadlines = new Deadlines(deadlineMs)
     this.#events = events
   }
 
@@ -57,54 +59,48 @@ export class StoreCalls {
   }
 
   /** @throws SojournError, most often StoreUnavailableError or StoreTimeoutError */
-  async call<T>(name: string, operation: (store: Store) => Promise<T>): Promise<T> {
-    if (this.#closing) throw closedError()
+  call<T>(name: string, operation: (store: Store) => Promise<T>): Promise<T> {
+    if (this.#closing) return Promise.reject(closedError())
     this.counts[name] = (this.counts[name] ?? 0) + 1
-    let isGivenUp = false
-    const work = (async () => {
-      if (!this.#isOpen) await this.ready()
-      if (isGivenUp) throw closedError() // the store opened too late: the caller was told that it could not be reached
-      return operation(this.#store)
-    })()
-    this.#underWay.add(work)
-    try {
-      return await this.#withinDeadline(name, work)
-    } catch (reason) {
-      isGivenUp = true
-      const error = toSojournError(this.#name, reason)
-      // a session that is too large, and what a store cannot do, are no failures of it
-      if (error.status === 503) this.#events.emit('storeFailed', { call: name, error })
-      throw error
-    } finally {
-      this.#underWay.delete(work)
-    }
+    return new Promise<T>((resolve, reject) => {
+      const fail = (reason: unknown): void => {
+        const error = toSojournError(this.#name, reason)
+        // a session that is too large, and what a store cannot do, are no failures of it
+        if (error.status === 503) this.#events.emit('storeFailed', { call: name, error })
+        reject(error)
+      }
+      const pending = this.#deadlines.begin(() => fail(this.#lateError(name)))
+      this.#ask(operation, pending).then(
+        (answer) => this.#deadlines.end(pending) && resolve(answer),
+        (reason: unknown) => this.#deadlines.end(pending) && fail(reason),
+      )
+    })
   }
 
   /** Waits for calls under way, then closes the store, all within this time. */
   close(deadlineMs: number): Promise<void> {
     this.#closing ??= (async () => {
       const startedAt = performance.now()
-      await within(deadlineMs, Promise.allSettled([...this.#underWay, this.#opening]))
+      await within(deadlineMs, Promise.allSettled([this.#deadlines.drained(), this.#opening]))
       await this.#store.close(Math.max(1, deadlineMs - (performance.now() - startedAt)))
     })()
     return this.#closing
   }
 
-  #withinDeadline<T>(name: string, work: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const giveUp = (): void => {
-        reject(
-          this.#isOpen
-            ? new StoreTimeoutError(
-                `the ${this.#name} store did not answer ${name} within ${this.#deadlineMs} ms; it may still apply it`,
-              )
-            : new StoreUnavailableError(`the ${this.#name} store was not ready within ${this.#deadlineMs} ms`),
+  async #ask<T>(operation: (store: Store) => Promise<T>, pending: Pending): Promise<T> {
+    if (!this.#isOpen) {
+      await this.ready()
+      if (!this.#deadlines.isPending(pending)) throw closedError() // too late: its caller was told that it could not be reached
+    }
+    return operation(this.#store)
+  }
+
+  #lateError(name: string): SojournError {
+    return this.#isOpen
+      ? new StoreTimeoutError(
+          `the ${this.#name} store did not answer ${name} within ${this.#deadlineMs} ms; it may still apply it`,
         )
-      }
-      // After a pause of this process its timers come before its sockets, where the answer may be waiting.
-      const timer = setTimeout(() => setImmediate(giveUp), this.#deadlineMs)
-      work.then(resolve, reject).finally(() => clearTimeout(timer))
-    })
+      : new StoreUnavailableError(`the ${this.#name} store was not ready within ${this.#deadlineMs} ms`)
   }
 }
 

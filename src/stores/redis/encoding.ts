@@ -1,6 +1,6 @@
 /** Records and changes as text for Redis, and back. The layout is told in `scripts.ts`. */
 
-import { CLEANING_MARGIN_MS, OPERATION_SLOTS_MAX } from '../../core/index.ts'
+import { CLEANING_MARGIN_MS, withFields, withOperation } from '../../core/index.ts'
 import type {
   Change,
   ChangeResult,
@@ -121,18 +121,11 @@ export function encodeRewrite(fields: ReadonlyMap<string, StoredField>, toStored
   return args
 }
 
-/** A session as Redis has it. */
-export interface Stored {
-  readonly record: SessionRecord
-  /** Its operations, as text; decoded only for who asks the record for them. */
-  readonly operations: string
-}
-
 /**
  * A session from the answer to HGETALL, which is an object or a Map over RESP3 and a flat array over RESP2;
  * `undefined` where there is none or only its tombstone.
  */
-export function decodeStored(key: string, reply: unknown, toValue: MapValue): Stored | undefined {
+export function decodeStored(key: string, reply: unknown, toValue: MapValue): SessionRecord | undefined {
   let moving: string | undefined
   let meta = ''
   let fork: string | undefined
@@ -157,41 +150,21 @@ export function decodeStored(key: string, reply: unknown, toValue: MapValue): St
  * What the script has made of a session that stood just before this change; `undefined` where it stood elsewhere, or where
  * the change was of more than fields and times.
  */
-export function after({ record, operations }: Stored, change: Change, result: ChangeResult): Stored | undefined {
+export function after(record: SessionRecord, change: Change, result: ChangeResult): SessionRecord | undefined {
   if (change.create || change.confirm || change.rotate || change.login || result.outcome !== 'applied') return undefined
   const { version } = result
   const isNext = version.incarnation === record.version.incarnation && version.sequence === record.version.sequence + 1
   if (!isNext || result.generation !== record.generation || result.pending !== record.pending) return undefined
-  const fields = new Map(record.fields)
-  for (const [name, value] of change.fields ?? []) fields.set(name, { stamp: version, value })
-  const { key, generation, pending, floor, startedAt, createdAt, retired, user, forkedFrom } = record
+  const { slot, count } = change.operation
   const isUse = change.unattended !== true
-  const lastSeenAt = isUse ? Math.max(record.lastSeenAt, change.now) : record.lastSeenAt
-  const expiresAt = isUse ? Math.max(record.expiresAt, change.expiresAt) : record.expiresAt
-  const next = {
-    key,
+  return {
+    ...record,
     version,
-    ...(forkedFrom ? { forkedFrom } : {}),
-    generation,
-    pending,
-    floor,
-    startedAt,
-    createdAt,
-    lastSeenAt,
-    expiresAt,
-    retired,
-    user,
-    fields,
+    lastSeenAt: isUse ? Math.max(record.lastSeenAt, change.now) : record.lastSeenAt,
+    expiresAt: isUse ? Math.max(record.expiresAt, change.expiresAt) : record.expiresAt,
+    fields: withFields(record.fields, change.fields, version),
+    operations: withOperation(record.operations, slot, { count, version }),
   }
-  return withOperations(next, operationsAfter(operations, change, version))
-}
-
-/** As the apply script does: the slot's new entry comes last, and the oldest goes where there are too many. */
-function operationsAfter(operations: string, { operation }: Change, version: Version): string {
-  const slot = encodeSlot(operation.slot)
-  const others = operations.split(';').filter((entry) => entry !== '' && !entry.startsWith(`${slot} `))
-  const kept = others.length === OPERATION_SLOTS_MAX ? others.slice(1) : others
-  return [...kept, `${slot} ${operation.count} ${encodeVersion(version)}`, ''].join(';')
 }
 
 function unknownReply(reply: unknown): Error {
@@ -207,12 +180,12 @@ interface Parts {
   readonly fields: ReadonlyMap<string, StoredField>
 }
 
-function parse(key: string, { moving, meta, fork, fields }: Parts): Stored {
+function parse(key: string, { moving, meta, fork, fields }: Parts): SessionRecord {
   const end = moving.indexOf(';')
   const [version = '', lastSeenAt, expiresAt] = moving.slice(0, end).split(' ')
   const [generation, pending, floor, startedAt, createdAt, retired = '', ...words] = meta.split(' ')
   const user = words.join(' ')
-  const record = {
+  return {
     key,
     version: decodeVersion(version),
     ...(fork === undefined ? {} : { forkedFrom: decodeVersion(fork) }),
@@ -226,20 +199,8 @@ function parse(key: string, { moving, meta, fork, fields }: Parts): Stored {
     retired: retired === '' ? [] : retired.split(',').slice(0, -1).map(Number),
     user: user === '-' ? null : user.slice(1),
     fields,
+    operations: decodeOperations(moving.slice(end + 1)),
   }
-  return withOperations(record, moving.slice(end + 1))
-}
-
-/** A read has no use for the operations; only a move between stores does. */
-function withOperations(parts: Omit<SessionRecord, 'operations'>, text: string): Stored {
-  let operations: ReadonlyMap<string, OperationResult> | undefined
-  const record = {
-    ...parts,
-    get operations() {
-      return (operations ??= decodeOperations(text))
-    },
-  }
-  return { record, operations: text }
 }
 
 function decodeOperations(text: string): ReadonlyMap<string, OperationResult> {

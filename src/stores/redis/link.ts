@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ConnectionStats, StoreTimeoutError, StoreUnavailableError } from '../../core/index.ts'
+import { type ConnectionStats, Deadlines, StoreTimeoutError, StoreUnavailableError } from '../../core/index.ts'
 import { Breaker } from './breaker.ts'
 import type { Client } from './client.ts'
 import { isPassing, isReply, isUnknownScript, toCause, toStoreError } from './failure.ts'
@@ -24,6 +24,7 @@ export class Link {
   readonly #client: Client
   readonly #options: LinkOptions
   readonly #deadlineMs: number
+  readonly #deadlines: Deadlines
   /** Of the masters that left a call unanswered, by address; of a single one under no name. */
   readonly #breakers = new Map<string, Breaker>()
   readonly #onReady = (): void => this.#arrive()
@@ -48,6 +49,7 @@ export class Link {
     this.#options = options
     // A little before the deadline of the caller, who would otherwise hear only that it took too long.
     this.#deadlineMs = options.deadlineMs * 0.9
+    this.#deadlines = new Deadlines(this.#deadlineMs)
     client.on('ready', this.#onReady)
     client.on('end', this.#onEnd)
     // It also keeps a client that nobody listens to from ending the process when the server dies.
@@ -91,20 +93,16 @@ export class Link {
     this.#callLength += length
     return new Promise((resolve, reject) => {
       const call = new Call()
-      const giveUp = (): void => {
-        if (call.isOver) return
+      const pending = this.#deadlines.begin(() => {
         call.isOver = true
         reject(this.#lateError())
         if (this.#client.state === 'ready' && !call.hasWaited) this.#unanswered(key)
-      }
-      // After a pause of this process its timers come before its sockets, where the answer may be waiting.
-      const timer = setTimeout(() => setImmediate(giveUp), this.#deadlineMs)
+      })
       const settle = (isAnswer: boolean): void => {
-        if (isAnswer && !call.isOver) this.#answered(key)
+        if (this.#deadlines.end(pending) && isAnswer) this.#answered(key)
         call.isOver = true
         this.#callCount -= 1
         this.#callLength -= length
-        clearTimeout(timer)
       }
       this.#exchange(key, args, script, call).then(
         (reply) => {

@@ -1,14 +1,13 @@
 import { LRUCache } from 'lru-cache'
 import type { NearCacheStats, SessionRecord } from '../../core/index.ts'
 import { compareVersions, type Version } from '../../token/index.ts'
-import { bytesOf } from './copy-size.ts'
-import type { Stored } from './encoding.ts'
+import { bytesOf, MARK_BYTES } from './copy-size.ts'
 
 /** What a node remembers of a key: a copy of the session, that there is none, or only that it had a copy lately. */
-export type Entry = Stored | typeof MISSING | typeof TRACE
+export type Entry = SessionRecord | typeof MISSING | typeof TRACE
 
-const MISSING = { record: null } as const
-const TRACE = { record: undefined } as const
+const MISSING: unique symbol = Symbol('no session')
+const TRACE: unique symbol = Symbol('had a copy')
 
 /** How many entries, and about how many bytes of memory they may take. */
 export interface CopyLimits {
@@ -44,7 +43,7 @@ export class NearCache {
     this.#entries = new LRUCache({
       max: maxSessions,
       maxSize: maxBytes,
-      sizeCalculation: bytesOf,
+      sizeCalculation: (entry) => (isCopy(entry) ? bytesOf(entry) : MARK_BYTES),
     })
   }
 
@@ -58,23 +57,23 @@ export class NearCache {
    * @param isLeased whether copies may be served now; asked only where there is one
    */
   serve(key: string, atLeast: Version | undefined, isLeased: () => boolean): SessionRecord | null | undefined {
-    const record = this.#entries.get(key)?.record
-    const isTooOld = atLeast !== undefined && !(record && compareVersions(atLeast, record.version) <= 0)
-    if (record === undefined || isTooOld) this.#counts.misses += 1
+    const entry = this.#entries.get(key)
+    const isTooOld = atLeast !== undefined && !(isCopy(entry) && compareVersions(atLeast, entry.version) <= 0)
+    if (entry === undefined || entry === TRACE || isTooOld) this.#counts.misses += 1
     else if (!isLeased()) this.#counts.lapses += 1
     else {
       this.#counts.hits += 1
-      return record
+      return entry === MISSING ? null : entry
     }
     return undefined
   }
 
   /** The copy of a session for when Redis cannot be asked. That there is none is no such copy: nobody is logged out by it. */
   serveStale(key: string, atLeast: Version | undefined): SessionRecord | undefined {
-    const record = this.#entries.get(key)?.record
-    if (!record || (atLeast && compareVersions(atLeast, record.version) > 0)) return undefined
+    const entry = this.#entries.get(key)
+    if (!isCopy(entry) || (atLeast && compareVersions(atLeast, entry.version) > 0)) return undefined
     this.#counts.stale += 1
-    return { ...record, isStale: true }
+    return { ...entry, isStale: true }
   }
 
   /** To be called before a read is sent, and {@link endRead} when it is over, however it ended. */
@@ -86,7 +85,7 @@ export class NearCache {
   }
 
   /** Keeps what was read, unless something happened to the session meanwhile; `undefined`: it could not be read. */
-  endRead({ key, line, changes, flushes }: Reading, stored: Stored | null | undefined): void {
+  endRead({ key, line, changes, flushes }: Reading, stored: SessionRecord | null | undefined): void {
     line.length -= 1
     if (line.length === 0) this.#lines.delete(key)
     if (stored === undefined || line.changes !== changes || this.#counts.flushes !== flushes) return
@@ -103,10 +102,10 @@ export class NearCache {
    *
    * @param next what the change made of a copy; `undefined` where that is not known
    */
-  endWrite(key: string, next?: (copy: Stored) => Stored | undefined): void {
+  endWrite(key: string, next?: (copy: SessionRecord) => SessionRecord | undefined): void {
     this.#disturb(key)
     const entry = this.#entries.peek(key)
-    const followed = entry?.record && next?.(entry)
+    const followed = isCopy(entry) ? next?.(entry) : undefined
     if (followed) {
       this.#counts.patches += 1
       this.#entries.set(key, followed)
@@ -119,7 +118,7 @@ export class NearCache {
     const entry = this.#entries.peek(key)
     if (!entry || entry === TRACE) return
     this.#counts.invalidations += 1
-    if (entry.record) this.#entries.set(key, TRACE)
+    if (isCopy(entry)) this.#entries.set(key, TRACE)
     else this.#entries.delete(key)
   }
 
@@ -135,9 +134,9 @@ export class NearCache {
   flush(): void {
     this.#counts.flushes += 1
     const entries = [...this.#entries.entries()]
-    for (const [key, { record }] of entries) {
-      if (record) this.#entries.set(key, TRACE)
-      else if (record === null) this.#entries.delete(key)
+    for (const [key, entry] of entries) {
+      if (isCopy(entry)) this.#entries.set(key, TRACE)
+      else if (entry === MISSING) this.#entries.delete(key)
     }
   }
 
@@ -155,4 +154,9 @@ export class NearCache {
     const line = this.#lines.get(key)
     if (line) line.changes += 1
   }
+}
+
+/** Whether an entry is a copy of a session. */
+function isCopy(entry: Entry | undefined): entry is SessionRecord {
+  return typeof entry === 'object'
 }

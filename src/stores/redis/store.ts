@@ -27,7 +27,6 @@ import {
   encodeRecord,
   encodeRewrite,
   type MapValue,
-  type Stored,
 } from './encoding.ts'
 import { Link } from './link.ts'
 import { warnOfEviction } from './eviction.ts'
@@ -147,10 +146,10 @@ export class RedisStore implements Store {
   async #readAndKeep(key: string): Promise<SessionRecord | undefined> {
     const { cache } = this.#coherence
     const reading = cache?.beginRead(key)
-    let stored: Stored | null | undefined
+    let stored: SessionRecord | null | undefined
     try {
       stored = (await this.#readStored(key)) ?? null
-      return stored?.record
+      return stored ?? undefined
     } finally {
       if (reading) cache?.endRead(reading, stored)
     }
@@ -218,7 +217,7 @@ export class RedisStore implements Store {
     this.#own?.close()
   }
 
-  async #readStored(key: string): Promise<Stored | undefined> {
+  async #readStored(key: string): Promise<SessionRecord | undefined> {
     const name = this.#keyPrefix + key
     const reply = await this.#reach().send(name, ['HGETALL', name])
     const outdated = new Set<string>()
@@ -227,7 +226,7 @@ export class RedisStore implements Store {
       if (isOutdated) outdated.add(field)
       return value
     })
-    if (stored && outdated.size > 0) this.#rewrite(stored.record, outdated)
+    if (stored && outdated.size > 0) this.#rewrite(stored, outdated)
     return stored
   }
 
@@ -255,10 +254,10 @@ export class RedisStore implements Store {
     key: string,
     sent: () => Promise<Reply>,
     decode: (reply: Reply) => T,
-    follow?: (copy: Stored, result: T) => Stored | undefined,
+    follow?: (copy: SessionRecord, result: T) => SessionRecord | undefined,
   ): Promise<T> {
     const { cache } = this.#coherence
-    let next: ((copy: Stored) => Stored | undefined) | undefined
+    let next: ((copy: SessionRecord) => SessionRecord | undefined) | undefined
     const refusal = this.#reach().refusal(this.#keyPrefix + key)
     if (refusal) throw refusal // nothing is sent, so that the copy stays
     cache?.beginWrite(key)

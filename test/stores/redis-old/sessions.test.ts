@@ -192,7 +192,7 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
     }
     const { sessions, visitor, key } = await begin({ save: async ({ data }) => data as object }, { logger })
     await visit(sessions, visitor, (session) => void (session.data['cart'] = 'milk'))
-    assert.equal(await client.get(key), '{"cookie":{"path":"/"},"cart":"tea"}')
+    assert.equal(await redis.client.get(key), '{"cookie":{"path":"/"},"cart":"tea"}')
     assert.match(lines.at(-1) ?? '', /save returned a promise/)
     await sessions.close()
   })
@@ -206,7 +206,7 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
     const set = await sessions.commit(first)
     assert.match(oldCookieIn(set), /; Secure; Partitioned; Priority=High; SameSite=None$/)
     const id = readSignedId(oldCookieIn(set).split(';')[0] ?? '', format)
-    const { cookie } = JSON.parse(String(await client.get(`sess:${id}`))) as { cookie: Data }
+    const { cookie } = JSON.parse(String(await redis.client.get(`sess:${id}`))) as { cookie: Data }
     assert.deepEqual([cookie['partitioned'], cookie['priority'], cookie['sameSite']], [true, 'high', 'none'])
     for (const [name, line] of set)
       if (name === 'set-cookie') cookies.set(...(line.split(/[=;]/, 2) as [string, string]))
@@ -223,12 +223,12 @@ describe('old sessions in Redis', { skip: needs('redis-server') }, () => {
     const parts = [{ path: '/;' }, { domain: 'a b' }, { originalMaxAge: 1e300 }, { sameSite: 'Lax', priority: 'most' }]
     for (const part of parts) {
       const { sessions, visitor, key } = await begin()
-      await client.set(key, JSON.stringify({ cookie: part, cart: 'tea' }), { EX: 1000 })
+      await redis.client.set(key, JSON.stringify({ cookie: part, cart: 'tea' }), { EX: 1000 })
       await visit(sessions, visitor, (session) => void (session.data['cart'] = 'milk'))
       visitor.delete('connect.sid')
       assert.equal((await visit(sessions, visitor)).data['cart'], 'milk')
       assert.match(visitor.get('connect.sid') ?? '', /^s%3Aold-/, 'the lost cookie is given again')
-      assert.equal((JSON.parse(String(await client.get(key))) as Data)['cart'], 'milk')
+      assert.equal((JSON.parse(String(await redis.client.get(key))) as Data)['cart'], 'milk')
       await sessions.close()
     }
   })
