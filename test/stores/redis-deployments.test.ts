@@ -24,5 +24,8 @@ describe('redisStore behind Sentinels', { skip: needs('redis-server') }, () => {
   before(async () => (sentinel = await startRedisSentinel({ replicas: 0 })))
   after(() => sentinel.stop())
 
-  for (const kind of kinds) storeContract(`redisStore with ${kind}`, () => openSentinelStore(kind, sentinel))
+  for (const kind of kinds) {
+    storeContract(`redisStore with ${kind}`, () => openSentinelStore(kind, sentinel))
+    usersContract(`redisStore with ${kind}`, () => openSentinelStore(kind, sentinel), 'own index')
+  }
 })

@@ -34,6 +34,32 @@ describe('redisStore while servers take over from each other', { skip: needs('re
     }
   })
 
+  it('goes on through it where each change waits for a replica, and loses no change, with each client', async (test) => {
+    await using cluster = await startRedisCluster({ withReplicas: true })
+    const keyPrefix = `{${randomKey()}}`
+    const waiting = { keyPrefix, waitReplicas: 1 }
+    await using opened = await openAll((kind) => openClusterStore(kind, cluster, { deadlineMs: 3_000 }, waiting))
+    const { all } = opened
+    for (const visitors of all) await visitors.open()
+    for (const visitors of all) visitors.run()
+    const slot = await cluster.slotOf(keyPrefix)
+    const from = await cluster.masterOf(slot)
+    const to = cluster.masters.find((master) => master !== from)
+    assert(to)
+    let isMoving = false
+    await cluster.moveSlot(slot, from, to, async () => {
+      for (const visitors of all) await visitors.progress(1)
+      // From now on a session may have moved between its change and the wait for a replica.
+      if (!isMoving) for (const visitors of all) assert.equal(visitors.refused, 0)
+      isMoving = true
+    })
+    for (const visitors of all) {
+      await visitors.stop()
+      assert.equal(await visitors.lost(), 0)
+      test.diagnostic(`${visitors.acknowledged} changes, ${visitors.refused} refused`)
+    }
+  })
+
   it('answers or refuses while a master of a Cluster is away, loses nothing that its replica has confirmed, and goes on by itself', async () => {
     await using cluster = await startRedisCluster({ withReplicas: true })
     await using opened = await openAll((kind) => openClusterStore(kind, cluster, {}, { waitReplicas: 1 }))

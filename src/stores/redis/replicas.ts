@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Client, Duplicate } from './client.ts'
 import { keyBeside } from './keys.ts'
-import { markScript } from './scripts.ts'
+import { markScript, touchScript } from './scripts.ts'
 
 /** A change that was made on this server, under this key. */
 export interface Made {
@@ -85,8 +85,9 @@ export class Replicas {
     const { client } = this.#own
     await whenReady(client, timeoutMs)
     const name = `sojourn-${randomBytes(9).toString('base64url')}`
+    const own = this.#keyPrefix + key
     // In the slot of the session, so that a Cluster has it on the same server.
-    const place = keyBeside(this.#keyPrefix, 'mark', this.#keyPrefix + key)
+    const place = keyBeside(this.#keyPrefix, 'mark', own)
     const mark = ['EVAL', markScript.text, '1', place]
     const before = [['CLIENT', 'SETNAME', name]]
     const after = [
@@ -94,6 +95,12 @@ export class Replicas {
       ['CLIENT', 'GETNAME'],
     ]
     let answers = await client.sendInRow(place, [...before, mark, ...after])
+    if (/\bASK /.test(String(reasonOf(answers.at(-3))))) {
+      // The slot is being handed over, and the session itself may be where it was changed.
+      const touch = ['EVAL', touchScript.text, '1', own]
+      const touched = await client.sendInRow(own, [...before, touch, ...after])
+      if (reasonOf(touched.at(-3)) === undefined) answers = touched
+    }
     const [, address] = REDIRECT.exec(String(reasonOf(answers.at(-3)))) ?? []
     if (address !== undefined) {
       // The library learns from it where the slot is.

@@ -240,6 +240,18 @@ redis.call('DEL', KEYS[1])
 return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 `)
 
+/**
+ * KEYS: one that is there. The same without another key, where its slot is handed to another server: there a key that is not
+ * there is none of this one's. Nobody sees a change but those with copies, who read again.
+ */
+export const touchScript: Script = script(`
+local ms = redis.call('PTTL', KEYS[1])
+if ms == -2 then return '' end
+redis.call('PEXPIRE', KEYS[1], ms < 0 and 60000 or math.max(ms, 1))
+if ms < 0 then redis.call('PERSIST', KEYS[1]) end
+return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+`)
+
 /** A script by its text. */
 export function script(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') }
