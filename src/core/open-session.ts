@@ -160,7 +160,7 @@ export class OpenSession<Data extends object> implements Session<Data> {
         if (!(error instanceof SojournError) || error.status === 503) throw error
         if (error instanceof SessionGoneError) return false
         this.#engine.moving?.troubles.tell('unfit', error)
-        await this.#leaveDeadSession() // what does not fit here must not fail every request of its client
+        await this.#becomeEmpty() // what does not fit here must not fail every request of its client
       }
       return true
     })

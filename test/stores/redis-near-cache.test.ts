@@ -231,7 +231,7 @@ describe('the near cache of redisStore', { skip: needs('redis-server') }, () => 
     }
     assert.equal(nearStats(small).copies, 20)
     const { copies, bytes } = nearStats(tight)
-    assert(bytes <= 100_000 && bytes > 80_000 && copies === 8, `${copies} copies of ${bytes} bytes`)
+    assert(bytes <= 100_000 && bytes > 90_000 && copies === 9, `${copies} copies of ${bytes} bytes`)
   })
 
   test('is off where it cannot be, says why, and serves all the same', async () => {
