@@ -159,8 +159,12 @@ export class OpenSession<Data extends object> implements Session<Data> {
       } catch (error) {
         if (!(error instanceof SojournError) || error.status === 503) throw error
         if (error instanceof SessionGoneError) return false
-        this.#engine.moving?.troubles.tell('unfit', error)
-        await this.#becomeEmpty() // what does not fit here must not fail every request of its client
+        // What does not fit here must not fail every request of its client.
+        if (!this.#engine.moving) await this.#leaveDeadSession()
+        else {
+          this.#engine.moving.troubles.tell('unfit', error)
+          await this.#becomeEmpty()
+        }
       }
       return true
     })
