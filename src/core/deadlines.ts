@@ -54,16 +54,18 @@ export class Deadlines {
 
   #wake(): void {
     this.#timer = undefined
-    for (const pending of this.#pending) {
-      const restMs = pending.endsAt - performance.now()
-      if (restMs > 0) {
-        this.#timer = this.#wakeIn(restMs)
-        return
+    try {
+      for (const pending of this.#pending) {
+        if (pending.endsAt > performance.now()) break
+        this.#pending.delete(pending)
+        pending.late()
       }
-      this.#pending.delete(pending)
-      pending.late()
+    } finally {
+      // Also where somebody whom `late` told has thrown: the others are waited for all the same.
+      const [next] = this.#pending
+      if (next) this.#timer ??= this.#wakeIn(Math.max(next.endsAt - performance.now(), 0))
+      else this.#emptied()
     }
-    this.#emptied()
   }
 }
 

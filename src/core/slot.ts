@@ -5,6 +5,7 @@
  */
 export class RequestSlot<Value> {
   readonly #name: symbol
+  readonly #ofFrozen = new WeakMap<object, Value>()
 
   /** @param name for whoever looks at the request in a debugger */
   constructor(name: string) {
@@ -12,10 +13,11 @@ export class RequestSlot<Value> {
   }
 
   get(request: object): Value | undefined {
-    return (request as Record<symbol, Value | undefined>)[this.#name]
+    return (request as Record<symbol, Value | undefined>)[this.#name] ?? this.#ofFrozen.get(request)
   }
 
   set(request: object, value: Value): void {
-    ;(request as Record<symbol, Value>)[this.#name] = value
+    if (Object.isExtensible(request)) (request as Record<symbol, Value>)[this.#name] = value
+    else this.#ofFrozen.set(request, value)
   }
 }

@@ -65,9 +65,13 @@ export class StoreCalls {
     return new Promise<T>((resolve, reject) => {
       const fail = (reason: unknown): void => {
         const error = toSojournError(this.#name, reason)
-        // a session that is too large, and what a store cannot do, are no failures of it
-        if (error.status === 503) this.#events.emit('storeFailed', { call: name, error })
-        reject(error)
+        try {
+          // a session that is too large, and what a store cannot do, are no failures of it
+          if (error.status === 503) this.#events.emit('storeFailed', { call: name, error })
+          reject(error)
+        } catch (thrown) {
+          reject(thrown) // by the application's logger: nobody is to wait for ever
+        }
       }
       const pending = this.#deadlines.begin(() => fail(this.#lateError(name)))
       this.#ask(operation, pending).then(

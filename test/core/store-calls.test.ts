@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { stat } from 'node:fs/promises'
 import { suite, test } from 'node:test'
-import { Client, createFleet, createGate, createVisitor } from './fleet.ts'
+import { createSessions } from '../../src/index.ts'
+import { Client, createFleet, createGate, createVisitor, secret } from './fleet.ts'
 
 function throwing(): never {
   throw new Error('synchronous')
@@ -27,6 +28,14 @@ suite('a store that fails', () => {
       assert.equal(name, 'storeFailed')
       assert.equal((event as { call: string }).call, 'read')
     }
+  })
+
+  test('a logger that throws has the call reject, and leaves nobody waiting', async () => {
+    const { store } = createFleet()
+    store.around = () => Promise.reject(new Error('connection reset'))
+    const logger = { info() {}, warn: throwing, error: throwing }
+    const sessions = createSessions({ store, secret, initial: () => ({}), logger })
+    await assert.rejects(sessions.get('k'.repeat(43)), { message: 'synchronous' })
   })
 
   test('also where a method throws before it gives a promise', async () => {

@@ -145,6 +145,8 @@ suite('sessions', () => {
     assert.throws(() => sessions.of(request), { code: 'no_session', status: 500, message: /adapter/ })
     const session = await sessions.open(request)
     assert.equal(sessions.of(request), session)
+    const frozen = Object.freeze(new Client().request)
+    assert.equal(await sessions.open(frozen), sessions.of(frozen))
     await assert.rejects(async () => sessions.commit({ ...session }), TypeError)
   })
 
